@@ -1,0 +1,139 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// minMemory is the least memory in MB that Docker accepts as a limit.
+const minMemory = 6
+
+// StandInImages is the file, below the project's root, in which tools/images
+// names the images it built where no registry answered: a JSON object like
+// images in the configuration, which goes before it.
+const StandInImages = ".pulumi/images.json"
+
+// FromEnvironment loads the configuration that the Pulumi engine hands to the
+// program of the project at root.
+func FromEnvironment(project, root string) (Config, error) {
+	source := Source{Project: project, Root: root}
+	if err := decodeVariable(pulumi.EnvConfig, &source.Values); err != nil {
+		return Config{}, err
+	}
+	if err := decodeVariable(pulumi.EnvConfigSecretKeys, &source.Secret); err != nil {
+		return Config{}, err
+	}
+	return Load(source)
+}
+
+func decodeVariable(name string, into any) error {
+	if err := json.Unmarshal([]byte(os.Getenv(name)), into); err != nil {
+		return fmt.Errorf("read %s: %w (run the program with pulumi up)", name, err)
+	}
+	return nil
+}
+
+// Source is where a configuration comes from.
+type Source struct {
+	Project string            // the keys' namespace
+	Root    string            // the project's folder; relative paths start here
+	Values  map[string]string // by key with its namespace; objects and lists as JSON
+	Secret  []string          // the keys whose values must not be shown
+}
+
+// Load returns the configuration, or one error that lists every key that is
+// unknown or has a value that is not allowed, with what is.
+func Load(source Source) (Config, error) {
+	r := newReader(source)
+	c := Config{
+		Replicas: r.integer("replicas", 2, 1, 100, ""),
+		App: App{
+			Build:         r.text("app.build", "", "the folder of a Dockerfile", nil),
+			Image:         r.text("app.image", "", "an image reference", isImageReference),
+			Port:          r.port("app.port", 8000),
+			HealthCommand: r.list("app.healthCommand", []string{"/app", "healthcheck"}, "a list of a command and its arguments", isNotEmpty),
+			Env:           r.object("app.env", "an object of names and texts", isVariableName),
+			EnvSecret:     r.isSecret("app"),
+			Memory:        r.integer("app.memory", 64, minMemory, 1<<20, " of MB"),
+			CPUs:          r.number("app.cpus", 1, 0.01, 1024),
+			Pids:          r.integer("app.pids", 100, 1, 1<<22, ""),
+			StartTimeout:  r.integer("app.startTimeout", 60, 1, 3600, " of seconds"),
+			StopGrace:     r.integer("app.stopGrace", 20, 1, 3600, " of seconds"),
+		},
+		Proxy: Proxy{
+			Domain:    r.text("proxy.domain", "localhost", "a DNS name such as www.example.com", isDomain),
+			Names:     r.list("proxy.names", nil, "a list of DNS names and IP addresses", isCertificateName),
+			Bind:      r.text("proxy.bind", "0.0.0.0", "an IP address of this host", isAddress),
+			HTTPPort:  r.port("proxy.httpPort", 80),
+			HTTPSPort: r.port("proxy.httpsPort", 443),
+			HTTP:      r.text("proxy.http", HTTPRedirect, HTTPRedirect+" or "+HTTPServe, isHTTPMode),
+		},
+	}
+	c.Images = r.images()
+	c.App.Build = r.buildContext(c.App)
+	if c.Proxy.HTTPPort == c.Proxy.HTTPSPort {
+		r.refuse("proxy.httpsPort", c.Proxy.HTTPSPort, "a port that proxy.httpPort does not use")
+	}
+	return c, r.err()
+}
+
+// buildContext returns the absolute path of the build context, or nothing if an
+// image is run instead.
+func (r *reader) buildContext(app App) string {
+	switch {
+	case app.Image != "" && app.Build != "":
+		r.refuse("app.image", app.Image, "only one of app.build and app.image")
+		return ""
+	case app.Image != "":
+		return ""
+	case app.Build == "":
+		app.Build = "app"
+	}
+	path := app.Build
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(r.root, path)
+	}
+	if _, err := os.Stat(filepath.Join(path, "Dockerfile")); err != nil {
+		r.refuse("app.build", app.Build, fmt.Sprintf("a folder with a Dockerfile, and %s has none", path))
+	}
+	return path
+}
+
+// images takes each reference from the configuration, else from the stand-ins
+// built on this machine, else from upstream.
+func (r *reader) images() Images {
+	images := UpstreamImages
+	references := images.References()
+	standIns := r.standIns()
+	for _, component := range slices.Sorted(maps.Keys(references)) {
+		reference := references[component]
+		if standIn, ok := standIns[component]; ok {
+			*reference = standIn
+		}
+		*reference = r.text("images."+component, *reference, "an image reference", isImageReference)
+	}
+	return images
+}
+
+func (r *reader) standIns() map[string]string {
+	path := filepath.Join(r.root, StandInImages)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	var standIns map[string]string
+	if err == nil {
+		err = json.Unmarshal(text, &standIns)
+	}
+	if err != nil {
+		r.problems = append(r.problems, fmt.Errorf("read %s: %w (delete it; make up writes it again)", path, err))
+	}
+	return standIns
+}

@@ -1,0 +1,35 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"helloworld/infra/workload"
+
+	"github.com/moby/moby/client"
+)
+
+// Attempt numbers the runs of a stack's one-shot: one more than the last run's if
+// that failed, else the same, so that only what failed is tried again.
+func (e *Engine) Attempt(stack, component string) (int, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	runs, err := e.containers(ctx, stack, component)
+	if err != nil {
+		return 0, err
+	}
+	if len(runs) == 0 {
+		return 0, nil
+	}
+	inspected, err := e.api.ContainerInspect(ctx, runs[0].ID, client.ContainerInspectOptions{})
+	if err != nil {
+		return 0, fmt.Errorf("look at %s container %s: %w", component, runs[0].ID, err)
+	}
+	last := inspected.Container
+	attempt, _ := strconv.Atoi(last.Config.Labels[workload.AttemptLabel])
+	if !last.State.Running && last.State.ExitCode != 0 {
+		attempt++
+	}
+	return attempt, nil
+}

@@ -1,0 +1,73 @@
+// Package engine asks the Docker Engine what the provider does not: whether it
+// can take the stack, and why a container failed.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"helloworld/infra/workload"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+)
+
+// timeout bounds each question: the engine is on this host.
+const timeout = 30 * time.Second
+
+// Engine is a Docker Engine that answers.
+type Engine struct {
+	api *client.Client
+}
+
+// Connect finds the engine at DOCKER_HOST, or at the local socket.
+func Connect() (*Engine, error) {
+	api, err := client.New(client.FromEnv)
+	if err != nil {
+		return nil, fmt.Errorf("DOCKER_HOST is not usable: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	if _, err := api.Ping(ctx, client.PingOptions{}); err != nil {
+		return nil, explain(api.DaemonHost(), err)
+	}
+	return &Engine{api: api}, nil
+}
+
+func explain(host string, err error) error {
+	if errors.Is(err, fs.ErrPermission) || strings.Contains(err.Error(), "permission denied") {
+		return fmt.Errorf("no permission to use the Docker Engine at %s: add yourself to its group (sudo usermod -aG docker $USER) and log in again", host)
+	}
+	if client.IsErrConnectionFailed(err) {
+		return fmt.Errorf("no Docker Engine answers at %s: start it (sudo systemctl start docker), or set DOCKER_HOST to where it listens", host)
+	}
+	return fmt.Errorf("ask the Docker Engine at %s: %w", host, err)
+}
+
+// containers lists a stack's containers of one component, running or not, the
+// newest first.
+func (e *Engine) containers(ctx context.Context, stack, component string) ([]container.Summary, error) {
+	list, err := e.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: make(client.Filters).Add("label",
+		workload.StackLabel+"="+stack,
+		workload.ComponentLabel+"="+component,
+	)})
+	if err != nil {
+		return nil, fmt.Errorf("list the %s containers: %w", component, err)
+	}
+	return list.Items, nil
+}
+
+// LimitPids sets the limit of processes and threads, which the provider cannot.
+func (e *Engine) LimitPids(id string, limit int64) error {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	_, err := e.api.ContainerUpdate(ctx, id, client.ContainerUpdateOptions{Resources: &container.Resources{PidsLimit: &limit}})
+	if err != nil {
+		return fmt.Errorf("limit the processes of container %s: %w", id, err)
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+// Package image brings images to the engine: the service's own, built and named
+// by the hash of its build context, and others by their reference.
+package image
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"helloworld/infra/workload"
+
+	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// Image is an image on the engine.
+type Image struct {
+	ID      pulumi.StringOutput // sha256:...
+	Version string              // hash of what it was built from, or its reference
+}
+
+// BuildArgs says what to build.
+type BuildArgs struct {
+	Stack   workload.Stack
+	Context string // absolute path of a folder with a Dockerfile
+	Builder string // reference of the image to build with, the build argument BUILDER
+}
+
+// Build builds the service's image. It is the stack's own and goes with it.
+func Build(ctx *pulumi.Context, name string, args BuildArgs, opts ...pulumi.ResourceOption) (*Image, error) {
+	version, err := contextHash(args.Context, args.Builder)
+	if err != nil {
+		return nil, fmt.Errorf("read the build context %s: %w", args.Context, err)
+	}
+	folder, err := relative(args.Context)
+	if err != nil {
+		return nil, err
+	}
+	repository := strings.ToLower(args.Stack.Prefix() + "-" + name)
+	image, err := docker.NewRemoteImage(ctx, args.Stack.Prefix()+"-"+name, &docker.RemoteImageArgs{
+		Name: pulumi.String(repository + ":" + version),
+		Build: docker.RemoteImageBuildArgs{
+			Context: pulumi.String(folder),
+			BuildArgs: pulumi.StringMap{
+				"BUILDER": pulumi.String(args.Builder),
+				"VERSION": pulumi.String(version),
+			},
+			Label: pulumi.StringMap{workload.StackLabel: pulumi.String(args.Stack.ID())},
+		},
+		Triggers: pulumi.StringMap{"version": pulumi.String(version)},
+	}, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("build %s image: %w", name, err)
+	}
+	return &Image{ID: image.ImageId, Version: version}, nil
+}
+
+// relative makes the state the same wherever the project lies: the program and
+// the provider run in the same folder.
+func relative(path string) (string, error) {
+	here, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Rel(here, path)
+}
+
+// Pull takes the image that the engine has under the reference, or else pulls
+// it. It is not the stack's own: it stays when the stack goes.
+func Pull(ctx *pulumi.Context, stack workload.Stack, name, reference string, opts ...pulumi.ResourceOption) (*Image, error) {
+	image, err := docker.NewRemoteImage(ctx, stack.Prefix()+"-"+name, &docker.RemoteImageArgs{
+		Name:        pulumi.String(reference),
+		KeepLocally: pulumi.Bool(true),
+	}, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("pull %s image %s: %w", name, reference, err)
+	}
+	return &Image{ID: image.ImageId, Version: reference}, nil
+}

@@ -1,0 +1,99 @@
+package proxy
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"text/template"
+
+	"helloworld/infra/config"
+)
+
+//go:embed nginx.conf.tmpl
+var nginxTemplate string
+
+var nginxConf = template.Must(template.New("nginx.conf").Parse(nginxTemplate))
+
+// keepaliveMin is how long a connection that was just busy outlives a reload.
+const keepaliveMin = "300ms"
+
+// settings is what a rendered configuration depends on.
+type settings struct {
+	proxy   config.Proxy
+	appPort int
+	servers []string // host names of the replicas
+	// Certificates change a revision as much as the text does.
+	certificate, authority string // PEM
+}
+
+// revision is a rendered configuration, named by the hash of its content.
+type revision struct {
+	id          string
+	nginxConf   string
+	serversConf string
+}
+
+type page struct {
+	Code    int
+	Message string
+}
+
+// errorPages are the proxy's own answers; the service's pass unchanged.
+var errorPages = []page{
+	{400, "bad request"},
+	{404, "not found"},
+	{408, "request timeout"},
+	{413, "request body too large"},
+	{414, "request URI too long"},
+	{502, "no replica answered"},
+	{503, "service unavailable"},
+	{504, "the replicas took too long"},
+}
+
+// privatePaths are the service's own affair: nobody outside sees them.
+var privatePaths = []string{"/healthz", "/readyz", "/metrics"}
+
+// render returns the revision for the settings: the same settings give the same
+// revision.
+func render(s settings) (revision, error) {
+	var servers strings.Builder
+	for _, server := range s.servers {
+		fmt.Fprintf(&servers, "server %s:%d resolve max_fails=1 fail_timeout=1s;\n", server, s.appPort)
+	}
+	draft, err := execute(s, "")
+	if err != nil {
+		return revision{}, err
+	}
+	sum := sha256.Sum256([]byte(strings.Join([]string{draft, servers.String(), s.certificate, s.authority, applyScript}, "\x00")))
+	id := hex.EncodeToString(sum[:])[:12]
+	text, err := execute(s, id)
+	return revision{id: id, nginxConf: text, serversConf: servers.String()}, err
+}
+
+func execute(s settings, id string) (string, error) {
+	var text strings.Builder
+	err := nginxConf.Execute(&text, map[string]any{
+		"Revision":        id,
+		"Folder":          folder + "/" + id,
+		"KeepaliveMin":    keepaliveMin,
+		"ServerNames":     strings.Join(append([]string{s.proxy.Domain}, s.proxy.Names...), " "),
+		"Redirect":        s.proxy.HTTP == config.HTTPRedirect,
+		"HTTPSPortSuffix": portSuffix(s.proxy.HTTPSPort),
+		"Errors":          errorPages,
+		"Private":         privatePaths,
+	})
+	if err != nil {
+		return "", fmt.Errorf("render nginx.conf: %w", err)
+	}
+	return text.String(), nil
+}
+
+// portSuffix is what a URL needs after the host's name.
+func portSuffix(port int) string {
+	if port == 443 {
+		return ""
+	}
+	return fmt.Sprintf(":%d", port)
+}

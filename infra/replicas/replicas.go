@@ -1,0 +1,98 @@
+// Package replicas runs N copies of the service.
+package replicas
+
+import (
+	"fmt"
+
+	"helloworld/infra/config"
+	"helloworld/infra/workload"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// Args says what to run, and how often.
+type Args struct {
+	Stack workload.Stack
+	Image pulumi.StringInput // id of the service's image on the engine
+	App   config.App
+	Count int
+}
+
+// Replicas are running copies of the service, all of them healthy when made.
+type Replicas struct {
+	pulumi.ResourceState
+
+	Names pulumi.StringArrayOutput // the containers' names, which resolve on the stack's network
+}
+
+// Health checks: frequent, because a rollout waits for the first one.
+const (
+	healthInterval = 2 // seconds
+	healthTimeout  = 3 // seconds
+	healthRetries  = 3
+)
+
+// Alias is a name on the stack's network that resolves to every replica.
+const Alias = "replicas"
+
+// New makes the replicas; each must become healthy within the start timeout.
+func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOption) (*Replicas, error) {
+	r := &Replicas{}
+	if err := ctx.RegisterComponentResource("helloworld:replicas:Replicas", name, r, opts...); err != nil {
+		return nil, fmt.Errorf("register %s: %w", name, err)
+	}
+	var names pulumi.StringArray
+	for number := 1; number <= args.Count; number++ {
+		replica := fmt.Sprintf("replica-%d", number)
+		container, err := workload.Run(ctx, args.Stack, replica, describe(args, replica), pulumi.Parent(r))
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, container.Name)
+	}
+	r.Names = names.ToStringArrayOutput()
+	if err := ctx.RegisterResourceOutputs(r, pulumi.Map{"names": r.Names}); err != nil {
+		return nil, fmt.Errorf("register outputs of %s: %w", name, err)
+	}
+	return r, nil
+}
+
+func describe(args Args, replica string) workload.Description {
+	return workload.Description{
+		Component:  "replica",
+		Image:      args.Image,
+		Hostname:   replica,
+		Env:        environment(args.App, replica),
+		Tmpfs:      []string{"/tmp"},
+		Aliases:    []string{Alias},
+		Memory:     args.App.Memory,
+		CPUs:       args.App.CPUs,
+		Pids:       args.App.Pids,
+		StopSignal: "SIGTERM",
+		StopGrace:  args.App.StopGrace,
+		Health: &workload.Health{
+			Command:     args.App.HealthCommand,
+			Interval:    healthInterval,
+			Timeout:     healthTimeout,
+			Retries:     healthRetries,
+			WaitTimeout: args.App.StartTimeout,
+		},
+	}
+}
+
+// environment tells the service its port, its name and its grace, and then what
+// the configuration says.
+func environment(app config.App, replica string) map[string]pulumi.StringInput {
+	env := map[string]pulumi.StringInput{
+		"PORT":       pulumi.Sprintf("%d", app.Port),
+		"REPLICA":    pulumi.String(replica),
+		"STOP_GRACE": pulumi.Sprintf("%ds", app.StopGrace),
+	}
+	for name, value := range app.Env {
+		env[name] = pulumi.String(value)
+		if app.EnvSecret {
+			env[name] = pulumi.ToSecret(pulumi.String(value)).(pulumi.StringOutput)
+		}
+	}
+	return env
+}

@@ -1,0 +1,39 @@
+package workload
+
+import (
+	"fmt"
+
+	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// NewStack makes the stack's network, on which its workloads find each other by
+// name, and describes the stack.
+func NewStack(ctx *pulumi.Context, hooks *pulumi.ResourceHookBinding) (Stack, error) {
+	stack := Stack{Project: ctx.Project(), Name: ctx.Stack(), Hooks: hooks}
+	network, err := docker.NewNetwork(ctx, stack.Prefix(), &docker.NetworkArgs{
+		Driver: pulumi.String("bridge"),
+		Labels: docker.NetworkLabelArray{docker.NetworkLabelArgs{
+			Label: pulumi.String(StackLabel), Value: pulumi.String(stack.ID()),
+		}},
+	})
+	if err != nil {
+		return Stack{}, fmt.Errorf("create network: %w", err)
+	}
+	stack.Network = network
+	return stack, nil
+}
+
+// NewVolume makes a volume for the workload called name.
+func NewVolume(ctx *pulumi.Context, stack Stack, name string, opts ...pulumi.ResourceOption) (*docker.Volume, error) {
+	volume, err := docker.NewVolume(ctx, stack.Prefix()+"-"+name, &docker.VolumeArgs{
+		Labels: docker.VolumeLabelArray{
+			docker.VolumeLabelArgs{Label: pulumi.String(StackLabel), Value: pulumi.String(stack.ID())},
+			docker.VolumeLabelArgs{Label: pulumi.String(NetworkLabel), Value: stack.Network.ID()},
+		},
+	}, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("create %s volume: %w", name, err)
+	}
+	return volume, nil
+}

@@ -1,0 +1,269 @@
+// Package workload is the one room for container rules: it turns a description
+// into a hardened docker.Container, and alone knows the provider's pitfalls.
+package workload
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// Labels that everything the stack makes carries.
+const (
+	StackLabel     = "helloworld.stack"     // project and stack: helloworld/dev
+	NetworkLabel   = "helloworld.network"   // id of the stack's network, which no other stack has
+	ComponentLabel = "helloworld.component" // replica, proxy, ...
+	PidsLabel      = "helloworld.pids"      // limit of processes and threads
+	AttemptLabel   = "helloworld.attempt"   // how often a one-shot was tried in vain before
+)
+
+// Stack is what all workloads of one stack share.
+type Stack struct {
+	Project string
+	Name    string
+	Network *docker.Network
+	Hooks   *pulumi.ResourceHookBinding // run when a container was made, or could not be
+}
+
+// ID is the value of StackLabel.
+func (s Stack) ID() string { return s.Project + "/" + s.Name }
+
+// Prefix begins the names of everything the stack makes on the engine.
+func (s Stack) Prefix() string { return s.Project + "-" + s.Name }
+
+// Description says what is to run, and how much it may use.
+type Description struct {
+	Component    string
+	Image        pulumi.StringInput // id of an image on the engine
+	Entrypoint   []string
+	Command      []string
+	User         string
+	Hostname     string
+	Env          map[string]pulumi.StringInput
+	Files        []File
+	Volumes      []Volume
+	Tmpfs        []string // writable folders in memory
+	Aliases      []string // further names on the stack's network
+	Ports        []Port
+	Health       *Health
+	Capabilities []string // kept; all others are dropped
+	Memory       int      // limit in MB, swap included
+	CPUs         float64  // limit in cores; 0 is all there are
+	Pids         int      // limit of processes and threads
+	StopSignal   string
+	StopGrace    int // seconds from StopSignal to SIGKILL
+
+	// OneShot runs to its end while the stack is deployed, among the processes
+	// and in the network of the container with the id Joins. It runs again when
+	// Attempt changes.
+	OneShot bool
+	Joins   pulumi.StringInput
+	Attempt int
+}
+
+// File is put into a volume before the container starts. The provider can do so
+// only where the container's root is writable, so files are for one-shots.
+type File struct {
+	Path    pulumi.StringInput
+	Content pulumi.StringInput
+	Mode    string // octal
+}
+
+// Volume is mounted writable.
+type Volume struct {
+	Name pulumi.StringInput
+	Path string
+}
+
+// Port publishes a TCP port of the container on the host.
+type Port struct {
+	Bind      string // IP address of the host
+	Host      int
+	Container int
+}
+
+// Health is a command run inside the container; exit code 0 means healthy.
+type Health struct {
+	Command  []string
+	Interval int // seconds between two checks
+	Timeout  int // seconds one check may take
+	Retries  int // failed checks in a row until it is unhealthy
+
+	// WaitTimeout is the time in seconds in which the container must become
+	// healthy, or its making fails; 0 does not wait.
+	WaitTimeout int
+}
+
+// Log limits: a container keeps at most maxLogFiles files of maxLogSize.
+const (
+	maxLogSize  = "10m"
+	maxLogFiles = "3"
+)
+
+// cpuPeriod is the time in microseconds over which a CPU limit is kept.
+const cpuPeriod = 100_000
+
+// Run makes the container. A change of anything in the description replaces it:
+// the new one is made before the old one goes, unless it publishes a port.
+func Run(ctx *pulumi.Context, stack Stack, name string, d Description, opts ...pulumi.ResourceOption) (*docker.Container, error) {
+	publishes := len(d.Ports) > 0
+	opts = append(opts,
+		pulumi.DeleteBeforeReplace(publishes),
+		pulumi.ReplaceOnChanges([]string{"*"}),
+		pulumi.ResourceHooks(stack.Hooks),
+	)
+	container, err := docker.NewContainer(ctx, stack.Prefix()+"-"+name, d.arguments(stack), opts...)
+	if err != nil {
+		return nil, fmt.Errorf("create %s container: %w", name, err)
+	}
+	return container, nil
+}
+
+func (d Description) arguments(stack Stack) *docker.ContainerArgs {
+	args := &docker.ContainerArgs{
+		Image:               d.Image,
+		Envs:                d.environment(),
+		Uploads:             d.uploads(),
+		Mounts:              d.mounts(),
+		Tmpfs:               d.tmpfs(),
+		Labels:              d.labels(stack),
+		ReadOnly:            pulumi.Bool(len(d.Files) == 0),
+		Capabilities:        d.capabilities(),
+		SecurityOpts:        pulumi.StringArray{pulumi.String("no-new-privileges")},
+		Memory:              pulumi.Int(d.Memory),
+		MemorySwap:          pulumi.Int(d.Memory), // unset, it would show as changed
+		LogDriver:           pulumi.String("json-file"),
+		LogOpts:             pulumi.StringMap{"max-size": pulumi.String(maxLogSize), "max-file": pulumi.String(maxLogFiles), "tag": pulumi.String("{{.Name}}")},
+		StopTimeout:         pulumi.Int(d.StopGrace),
+		DestroyGraceSeconds: pulumi.Int(d.StopGrace), // unset, there would be none
+	}
+	// Unset lists are the image's own, empty ones would show as changed.
+	if len(d.Entrypoint) > 0 {
+		args.Entrypoints = pulumi.ToStringArray(d.Entrypoint)
+	}
+	if len(d.Command) > 0 {
+		args.Command = pulumi.ToStringArray(d.Command)
+	}
+	if d.CPUs > 0 {
+		// As a quota: cpus is read back in another spelling and would show as changed.
+		args.CpuPeriod = pulumi.Int(cpuPeriod)
+		args.CpuQuota = pulumi.Int(int(d.CPUs * cpuPeriod))
+	}
+	if d.User != "" {
+		args.User = pulumi.String(d.User)
+	}
+	if d.Hostname != "" {
+		args.Hostname = pulumi.String(d.Hostname)
+	}
+	if d.StopSignal != "" {
+		args.StopSignal = pulumi.String(d.StopSignal)
+	}
+	if d.Health != nil {
+		args.Healthcheck = d.Health.check()
+		args.Wait = pulumi.Bool(d.Health.WaitTimeout > 0)
+		args.WaitTimeout = pulumi.Int(d.Health.WaitTimeout)
+	}
+	if d.OneShot {
+		args.Attach, args.Logs, args.MustRun = pulumi.Bool(true), pulumi.Bool(true), pulumi.Bool(false)
+		args.Restart = pulumi.String("no")
+		joined := pulumi.Sprintf("container:%s", d.Joins)
+		args.PidMode, args.NetworkMode = joined, joined
+		return args
+	}
+	args.Restart = pulumi.String("unless-stopped")
+	args.NetworkMode = pulumi.String("bridge")
+	args.NetworksAdvanced = docker.ContainerNetworksAdvancedArray{docker.ContainerNetworksAdvancedArgs{
+		Name:    stack.Network.Name,
+		Aliases: pulumi.ToStringArray(d.Aliases),
+	}}
+	args.Ports = d.ports()
+	return args
+}
+
+func (d Description) environment() pulumi.StringArray {
+	var env pulumi.StringArray
+	for _, name := range slices.Sorted(maps.Keys(d.Env)) {
+		env = append(env, pulumi.Sprintf("%s=%s", name, d.Env[name]))
+	}
+	return env
+}
+
+func (d Description) uploads() docker.ContainerUploadArray {
+	var uploads docker.ContainerUploadArray
+	for _, file := range d.Files {
+		uploads = append(uploads, docker.ContainerUploadArgs{
+			File:        file.Path,
+			Content:     file.Content.ToStringOutput().ToStringPtrOutput(),
+			Permissions: pulumi.String(file.Mode),
+		})
+	}
+	return uploads
+}
+
+func (d Description) mounts() docker.ContainerMountArray {
+	var mounts docker.ContainerMountArray
+	for _, volume := range d.Volumes {
+		mounts = append(mounts, docker.ContainerMountArgs{
+			Type:   pulumi.String("volume"),
+			Source: volume.Name.ToStringOutput().ToStringPtrOutput(),
+			Target: pulumi.String(volume.Path),
+		})
+	}
+	return mounts
+}
+
+func (d Description) tmpfs() pulumi.StringMap {
+	tmpfs := pulumi.StringMap{}
+	for _, path := range d.Tmpfs {
+		tmpfs[path] = pulumi.String("rw,noexec,nosuid,size=64m")
+	}
+	return tmpfs
+}
+
+func (d Description) ports() docker.ContainerPortArray {
+	var ports docker.ContainerPortArray
+	for _, port := range d.Ports {
+		ports = append(ports, docker.ContainerPortArgs{
+			Ip:       pulumi.String(port.Bind),
+			External: pulumi.Int(port.Host),
+			Internal: pulumi.Int(port.Container),
+		})
+	}
+	return ports
+}
+
+// capabilities are spelled as the engine reads them back.
+func (d Description) capabilities() docker.ContainerCapabilitiesArgs {
+	return docker.ContainerCapabilitiesArgs{
+		Adds:  pulumi.ToStringArray(d.Capabilities),
+		Drops: pulumi.StringArray{pulumi.String("ALL")},
+	}
+}
+
+func (d Description) labels(stack Stack) docker.ContainerLabelArray {
+	labels := docker.ContainerLabelArray{}
+	add := func(name string, value pulumi.StringInput) {
+		labels = append(labels, docker.ContainerLabelArgs{Label: pulumi.String(name), Value: value})
+	}
+	add(ComponentLabel, pulumi.String(d.Component))
+	add(NetworkLabel, stack.Network.ID())
+	add(PidsLabel, pulumi.String(strconv.Itoa(d.Pids)))
+	add(StackLabel, pulumi.String(stack.ID()))
+	if d.OneShot {
+		add(AttemptLabel, pulumi.String(strconv.Itoa(d.Attempt)))
+	}
+	return labels
+}
+
+func (h Health) check() docker.ContainerHealthcheckArgs {
+	return docker.ContainerHealthcheckArgs{
+		Tests:    pulumi.ToStringArray(append([]string{"CMD"}, h.Command...)),
+		Interval: pulumi.String(fmt.Sprintf("%ds", h.Interval)),
+		Timeout:  pulumi.String(fmt.Sprintf("%ds", h.Timeout)),
+		Retries:  pulumi.Int(h.Retries),
+	}
+}
