@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strconv"
+	"time"
 
 	"helloworld/infra/config"
 	"helloworld/infra/workload"
@@ -15,12 +16,12 @@ import (
 type host interface {
 	Check(stack string, c config.Config) error
 	Attempt(stack, component string) (int, error)
+	AwaitReady(container string, command []string, limit time.Duration) error
 	LimitPids(container string, limit int64) error
-	Report(container string) string
 }
 
-// newHooks do for each container what the provider does not: limit its processes
-// once it is made, and say why it could not be.
+// newHooks limit the processes of each container once it is made: the provider
+// cannot.
 func newHooks(ctx *pulumi.Context, host host) (*pulumi.ResourceHookBinding, error) {
 	limit, err := ctx.RegisterResourceHook("limit-pids", func(args *pulumi.ResourceHookArgs) error {
 		limit, err := strconv.ParseInt(label(args.NewInputs, workload.PidsLabel), 10, 64)
@@ -32,22 +33,7 @@ func newHooks(ctx *pulumi.Context, host host) (*pulumi.ResourceHookBinding, erro
 	if err != nil {
 		return nil, fmt.Errorf("register hook: %w", err)
 	}
-	report, err := ctx.RegisterErrorHook("report", func(args *pulumi.ErrorHookArgs) (bool, error) {
-		name := args.NewInputs["name"]
-		if args.FailedOperation == "create" && name.IsString() {
-			if text := host.Report(name.StringValue()); text != "" {
-				return false, ctx.Log.Error(text, nil)
-			}
-		}
-		return false, nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("register hook: %w", err)
-	}
-	return &pulumi.ResourceHookBinding{
-		AfterCreate: []*pulumi.ResourceHook{limit},
-		OnError:     []*pulumi.ErrorHook{report},
-	}, nil
+	return &pulumi.ResourceHookBinding{AfterCreate: []*pulumi.ResourceHook{limit}}, nil
 }
 
 // label finds a label in a container's inputs.

@@ -61,6 +61,8 @@ func deploy(ctx *pulumi.Context, cfg config.Config, host host) error {
 		Image: app.ID,
 		App:   cfg.App,
 		Count: cfg.Replicas,
+
+		AwaitReady: host.AwaitReady,
 	})
 	if err != nil {
 		return err

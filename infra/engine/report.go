@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/moby/moby/api/pkg/stdcopy"
@@ -13,49 +14,41 @@ import (
 // reportLines is how much of a log a report shows.
 const reportLines = "20"
 
-// Report says how the container with the name fares: its state, the last output
-// of its health check and the last lines of its log.
-func (e *Engine) Report(name string) string {
+// report says how a container fares: its state, the last output of its health
+// command and the last lines of its log.
+func (e *Engine) report(id, lastCheck string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	inspected, err := e.api.ContainerInspect(ctx, name, client.ContainerInspectOptions{})
-	if err != nil {
-		return "" // it was never made: the provider's message says why
-	}
-	found := inspected.Container
-	var report strings.Builder
-	fmt.Fprintf(&report, "container %s is %s", name, found.State.Status)
-	if found.RestartCount > 0 || !found.State.Running {
-		fmt.Fprintf(&report, ", exit code %d, restarted %d times", found.State.ExitCode, found.RestartCount)
-	}
-	if found.State.OOMKilled {
-		report.WriteString(", killed for using more memory than its limit")
-	}
-	if health := found.State.Health; health != nil {
-		fmt.Fprintf(&report, ", %s", health.Status)
-		if len(health.Log) > 0 {
-			last := health.Log[len(health.Log)-1]
-			fmt.Fprintf(&report, "\nlast health check (exit code %d): %s", last.ExitCode, strings.TrimSpace(last.Output))
-		}
-	}
-	fmt.Fprintf(&report, "\nlast lines of its log:\n%s", e.log(ctx, found.ID, found.Config.Tty))
-	return report.String()
-}
-
-func (e *Engine) log(ctx context.Context, id string, tty bool) string {
-	stream, err := e.api.ContainerLogs(ctx, id, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Tail: reportLines})
+	inspected, err := e.api.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
 	if err != nil {
 		return err.Error()
 	}
-	defer stream.Close()
-	var text bytes.Buffer
-	if tty {
-		_, err = text.ReadFrom(stream)
-	} else {
-		_, err = stdcopy.StdCopy(&text, &text, stream)
+	found := inspected.Container
+	var report strings.Builder
+	fmt.Fprintf(&report, "it is %s, exit code %d, restarted %d times", found.State.Status, found.State.ExitCode, found.RestartCount)
+	if found.State.OOMKilled {
+		report.WriteString(", killed for using more memory than its limit")
 	}
+	if lastCheck != "" {
+		fmt.Fprintf(&report, "\nits health command says: %s", strings.TrimSpace(lastCheck))
+	}
+	stream, err := e.api.ContainerLogs(ctx, id, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Tail: reportLines})
 	if err != nil {
-		fmt.Fprintln(&text, err)
+		return report.String() + "\n" + err.Error()
 	}
-	return text.String()
+	defer stream.Close()
+	log, err := plain(stream)
+	if err != nil {
+		log += err.Error()
+	}
+	fmt.Fprintf(&report, "\nthe last lines of its log:\n%s", log)
+	return report.String()
+}
+
+// plain reads the engine's stream of a container without a terminal: standard
+// output and standard error, in one text.
+func plain(stream io.Reader) (string, error) {
+	var text bytes.Buffer
+	_, err := stdcopy.StdCopy(&text, &text, stream)
+	return text.String(), err
 }

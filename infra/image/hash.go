@@ -19,14 +19,15 @@ import (
 const versionLength = 12
 
 // contextHash is the version of a build: the hash of all files of the build
-// context that the engine is sent, and of the builder's reference.
-func contextHash(folder, builder string) (string, error) {
+// context that the engine is sent, and of the parameters of the build, so that no
+// two builds share a name.
+func contextHash(folder string, parameters ...string) (string, error) {
 	ignored, err := ignoredFiles(folder)
 	if err != nil {
 		return "", err
 	}
 	sum := sha256.New()
-	fmt.Fprintf(sum, "builder %q\n", builder)
+	fmt.Fprintf(sum, "parameters %q\n", parameters)
 	err = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err

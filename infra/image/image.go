@@ -3,7 +3,9 @@
 package image
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,11 +31,15 @@ type BuildArgs struct {
 
 // Build builds the service's image. It is the stack's own and goes with it.
 func Build(ctx *pulumi.Context, name string, args BuildArgs, opts ...pulumi.ResourceOption) (*Image, error) {
-	version, err := contextHash(args.Context, args.Builder)
+	folder, err := relative(args.Context)
+	if err != nil {
+		return nil, err
+	}
+	version, err := contextHash(args.Context, folder, args.Builder)
 	if err != nil {
 		return nil, fmt.Errorf("read the build context %s: %w", args.Context, err)
 	}
-	folder, err := relative(args.Context)
+	report, err := reportBuild(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -46,14 +52,45 @@ func Build(ctx *pulumi.Context, name string, args BuildArgs, opts ...pulumi.Reso
 				"BUILDER": pulumi.String(args.Builder),
 				"VERSION": pulumi.String(version),
 			},
-			Label: pulumi.StringMap{workload.StackLabel: pulumi.String(args.Stack.ID())},
+			BuildLogFile: pulumi.String(buildLog),
+			Label:        pulumi.StringMap{workload.StackLabel: pulumi.String(args.Stack.ID())},
 		},
 		Triggers: pulumi.StringMap{"version": pulumi.String(version)},
-	}, opts...)
+	}, append(opts, pulumi.ResourceHooks(report))...)
 	if err != nil {
 		return nil, fmt.Errorf("build %s image: %w", name, err)
 	}
 	return &Image{ID: image.ImageId, Version: version}, nil
+}
+
+// buildLog is where the provider writes what a build says, relative to the
+// program's folder.
+const buildLog = "../.pulumi/build.log"
+
+// reportLines is how much of the log of a failed build is shown.
+const reportLines = 20
+
+// reportBuild shows the end of the log when a build fails: the provider's error
+// names only the instruction.
+func reportBuild(ctx *pulumi.Context, name string) (*pulumi.ResourceHookBinding, error) {
+	if !ctx.DryRun() {
+		if err := os.Remove(buildLog); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("remove the log of the last build: %w", err)
+		}
+	}
+	hook, err := ctx.RegisterErrorHook("report-build-"+name, func(*pulumi.ErrorHookArgs) (bool, error) {
+		log, err := os.ReadFile(buildLog)
+		if err != nil {
+			return false, nil // there was no build
+		}
+		lines := strings.Split(strings.TrimSpace(string(log)), "\n")
+		lines = lines[max(0, len(lines)-reportLines):]
+		return false, ctx.Log.Error(fmt.Sprintf("the build of the %s image failed, the last lines of its log:\n%s", name, strings.Join(lines, "\n")), nil)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("register hook: %w", err)
+	}
+	return &pulumi.ResourceHookBinding{OnError: []*pulumi.ErrorHook{hook}}, nil
 }
 
 // relative makes the state the same wherever the project lies: the program and

@@ -4,7 +4,6 @@
 set -eu
 cd "$PREFIX"
 previous=$(readlink current.conf)
-settle=1 # seconds for nginx to resolve the names of new replicas
 
 say() { echo "revision $REVISION: $*"; }
 
@@ -13,7 +12,7 @@ try() {
     end=$(($(date +%s) + $1)); shift
     until "$@"; do
         [ "$(date +%s)" -lt "$end" ] || return 1
-        sleep 0.1
+        sleep 0.05
     done
 }
 
@@ -33,8 +32,15 @@ fail() {
     exit 1
 }
 
-# A replica answers if it speaks HTTP, whatever it says.
-answers() { curl --silent --output /dev/null --max-time 2 "http://$1/" 2>/tmp/error; }
+# A replica answers if it speaks HTTP, whatever it says. Leaves its address.
+answers() { address=$(curl --silent --output /dev/null --max-time 2 --write-out '%{remote_ip}:%{remote_port}' "http://$1/"); }
+
+# joined: each of the joining addresses has answered a request of nginx's.
+joined() {
+    seen=$(curl --silent --output /dev/null --max-time 2 --write-out '%header{x-upstream}' http://127.0.0.1:8081/service)
+    joining=$(echo "$joining" | grep -vxF "$seen") || return 0
+    return 1
+}
 
 live() { [ "$(curl --silent --max-time 2 http://127.0.0.1:8081/)" = "$1" ]; }
 
@@ -57,23 +63,26 @@ drained() { ! draining; }
 servers() { sed -n 's/^server \([^ ]*\) .*/\1/p' "$1"; }
 
 try 10 curl --silent --output /dev/null http://127.0.0.1:8081/ || fail "the proxy does not run"
+before=$(dirname "$previous")
+touch "$before/servers.conf"
+joining=
 for server in $(servers "$REVISION/servers.conf"); do
     try 10 answers "$server" || fail "$server does not answer: is app.port right?"
+    servers "$before/servers.conf" | grep -qxF "$server" || joining="$joining$address
+"
 done
 
 # nginx knows no address of a server that is new to it for a moment after the
 # switch. So where old servers leave and new ones join, both serve meanwhile.
-before=$(dirname "$previous")
-if [ -f "$before/servers.conf" ] &&
-    leaving=$(grep -vxFf "$REVISION/servers.conf" "$before/servers.conf") &&
-    grep -qvxFf "$before/servers.conf" "$REVISION/servers.conf"; then
-    joining=$REVISION-joining
-    rm -rf "$joining"
-    cp -rp "$REVISION" "$joining"
-    sed -i "s/$REVISION/$joining/" "$joining/nginx.conf"
-    echo "$leaving" >>"$joining/servers.conf"
-    apply "$joining"
-    sleep "$settle"
+if [ -n "$joining" ] && leaving=$(grep -vxFf "$REVISION/servers.conf" "$before/servers.conf"); then
+    both=$REVISION-joining
+    rm -rf "$both"
+    cp -rp "$REVISION" "$both"
+    sed -i "s/$REVISION/$both/" "$both/nginx.conf"
+    echo "$leaving" >>"$both/servers.conf"
+    apply "$both"
+    joining=${joining%?}
+    try 10 joined || fail "nginx does not reach $joining"
 fi
 apply "$REVISION"
 

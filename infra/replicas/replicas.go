@@ -3,10 +3,12 @@ package replicas
 
 import (
 	"fmt"
+	"time"
 
 	"helloworld/infra/config"
 	"helloworld/infra/workload"
 
+	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
@@ -16,26 +18,32 @@ type Args struct {
 	Image pulumi.StringInput // id of the service's image on the engine
 	App   config.App
 	Count int
+	// AwaitReady waits until the command succeeds inside the container with the
+	// id, at most for limit.
+	AwaitReady func(id string, command []string, limit time.Duration) error
 }
 
-// Replicas are running copies of the service, all of them healthy when made.
+// Replicas are running copies of the service.
 type Replicas struct {
 	pulumi.ResourceState
 
-	Names pulumi.StringArrayOutput // the containers' names, which resolve on the stack's network
+	// Names are the containers' names, which resolve on the stack's network. They
+	// are known once every replica is ready.
+	Names pulumi.StringArrayOutput
 }
 
-// Health checks: frequent, because a rollout waits for the first one.
+// The engine's own health check shows in docker ps. It is rare, for it costs a
+// process each time; a rollout asks by itself.
 const (
-	healthInterval = 2 // seconds
-	healthTimeout  = 3 // seconds
+	healthInterval = 10 // seconds
+	healthTimeout  = 3  // seconds
 	healthRetries  = 3
 )
 
 // Alias is a name on the stack's network that resolves to every replica.
 const Alias = "replicas"
 
-// New makes the replicas; each must become healthy within the start timeout.
+// New makes the replicas; each must become ready within the start timeout.
 func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOption) (*Replicas, error) {
 	r := &Replicas{}
 	if err := ctx.RegisterComponentResource("helloworld:replicas:Replicas", name, r, opts...); err != nil {
@@ -48,13 +56,27 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 		if err != nil {
 			return nil, err
 		}
-		names = append(names, container.Name)
+		names = append(names, nameWhenReady(ctx, args, container))
 	}
 	r.Names = names.ToStringArrayOutput()
 	if err := ctx.RegisterResourceOutputs(r, pulumi.Map{"names": r.Names}); err != nil {
 		return nil, fmt.Errorf("register outputs of %s: %w", name, err)
 	}
 	return r, nil
+}
+
+// nameWhenReady returns the container's name once it is ready. The error of one
+// that is not ends the update, and with it every deletion: what served before
+// serves on.
+func nameWhenReady(ctx *pulumi.Context, args Args, container *docker.Container) pulumi.StringOutput {
+	return pulumi.All(container.Name, container.ID()).ApplyT(func(values []any) (string, error) {
+		name, id := values[0].(string), values[1].(pulumi.ID)
+		if ctx.DryRun() {
+			return name, nil
+		}
+		limit := time.Duration(args.App.StartTimeout) * time.Second
+		return name, args.AwaitReady(string(id), args.App.HealthCommand, limit)
+	}).(pulumi.StringOutput)
 }
 
 func describe(args Args, replica string) workload.Description {
@@ -71,11 +93,10 @@ func describe(args Args, replica string) workload.Description {
 		StopSignal: "SIGTERM",
 		StopGrace:  args.App.StopGrace,
 		Health: &workload.Health{
-			Command:     args.App.HealthCommand,
-			Interval:    healthInterval,
-			Timeout:     healthTimeout,
-			Retries:     healthRetries,
-			WaitTimeout: args.App.StartTimeout,
+			Command:  args.App.HealthCommand,
+			Interval: healthInterval,
+			Timeout:  healthTimeout,
+			Retries:  healthRetries,
 		},
 	}
 }

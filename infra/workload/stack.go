@@ -27,10 +27,9 @@ func NewStack(ctx *pulumi.Context, hooks *pulumi.ResourceHookBinding) (Stack, er
 // NewVolume makes a volume for the workload called name.
 func NewVolume(ctx *pulumi.Context, stack Stack, name string, opts ...pulumi.ResourceOption) (*docker.Volume, error) {
 	volume, err := docker.NewVolume(ctx, stack.Prefix()+"-"+name, &docker.VolumeArgs{
-		Labels: docker.VolumeLabelArray{
-			docker.VolumeLabelArgs{Label: pulumi.String(StackLabel), Value: pulumi.String(stack.ID())},
-			docker.VolumeLabelArgs{Label: pulumi.String(NetworkLabel), Value: stack.Network.ID()},
-		},
+		Labels: docker.VolumeLabelArray{docker.VolumeLabelArgs{
+			Label: pulumi.String(StackLabel), Value: pulumi.String(stack.ID()),
+		}},
 	}, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("create %s volume: %w", name, err)

@@ -92,10 +92,6 @@ type Health struct {
 	Interval int // seconds between two checks
 	Timeout  int // seconds one check may take
 	Retries  int // failed checks in a row until it is unhealthy
-
-	// WaitTimeout is the time in seconds in which the container must become
-	// healthy, or its making fails; 0 does not wait.
-	WaitTimeout int
 }
 
 // Log limits: a container keeps at most maxLogFiles files of maxLogSize.
@@ -164,8 +160,6 @@ func (d Description) arguments(stack Stack) *docker.ContainerArgs {
 	}
 	if d.Health != nil {
 		args.Healthcheck = d.Health.check()
-		args.Wait = pulumi.Bool(d.Health.WaitTimeout > 0)
-		args.WaitTimeout = pulumi.Int(d.Health.WaitTimeout)
 	}
 	if d.OneShot {
 		args.Attach, args.Logs, args.MustRun = pulumi.Bool(true), pulumi.Bool(true), pulumi.Bool(false)

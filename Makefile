@@ -1,0 +1,110 @@
+# make up and make test are all that is needed; make help lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+MAKEFLAGS += --no-print-directory
+
+export STACK ?= dev
+
+# Everything Pulumi needs lies in .pulumi, unless the environment names another
+# backend or passphrase. The user's own ~/.pulumi is left alone.
+LOCAL := $(CURDIR)/.pulumi
+export PATH := $(LOCAL)/bin:$(PATH)
+export PULUMI_HOME := $(LOCAL)/home
+export PULUMI_BACKEND_URL ?= file://$(LOCAL)/state
+export PULUMI_SKIP_UPDATE_CHECK := true
+ifeq ($(origin PULUMI_CONFIG_PASSPHRASE)$(origin PULUMI_CONFIG_PASSPHRASE_FILE),undefinedundefined)
+export PULUMI_CONFIG_PASSPHRASE_FILE := $(LOCAL)/passphrase
+endif
+# The provider asks the engine that the docker command uses.
+ifeq ($(origin DOCKER_HOST),undefined)
+export DOCKER_HOST := $(shell docker context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null || echo unix:///var/run/docker.sock)
+endif
+
+STACK_TOOL := $(LOCAL)/bin/stack
+
+.PHONY: help up down preview status logs test bench lint shell env tools ready
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
+
+up: ready ## bring the stack to what the configuration and the code say
+	@pulumi up --stack $(STACK) --yes --skip-preview
+	$(STACK_TOOL) sweep
+	pulumi stack output caCertificate --stack $(STACK) >$(LOCAL)/ca.pem
+	url=$$(pulumi stack output url --stack $(STACK))
+	echo
+	echo "The service is at $$url/helloworld"
+	echo "  curl -k $$url/helloworld"
+	echo "  curl --cacert .pulumi/ca.pem $$url/helloworld"
+
+preview: ready ## show what make up would change
+	@pulumi preview --stack $(STACK) --diff
+
+down: ready ## remove everything the stack made; its configuration stays
+	@$(STACK_TOOL) sweep
+	pulumi destroy --stack $(STACK) --yes --skip-preview
+	rm -f $(LOCAL)/ca.pem
+
+status: ready ## show the containers and how they fare
+	@$(STACK_TOOL) status
+
+logs: ## follow the logs of all containers
+	@ids=$$(docker ps --quiet --filter label=helloworld.stack=helloworld/$(STACK))
+	[ -n "$$ids" ] || { echo "nothing runs: make up"; exit 1; }
+	trap 'kill 0' INT TERM
+	for id in $$ids; do
+		name=$$(docker inspect --format '{{slice .Name 1}}' $$id)
+		docker logs --follow --tail 20 $$id 2>&1 | sed -u "s/^/$$name | /" &
+	done
+	wait
+
+test: tools ## run all tests, the end-to-end tests on the real engine included
+	@(cd app && go vet ./... && go test ./...)
+	go vet ./infra/... ./tools/...
+	go test -timeout 45m -v ./infra/e2e
+	go test $$(go list ./infra/... ./tools/... | grep -v /e2e)
+
+bench: tools ## time up, scaling, a new version and destroy, against one docker run
+	@go test -timeout 30m -run '^$$' -bench . -benchtime 1x ./infra/e2e
+
+lint: ## check the code's form
+	@test -z "$$(gofmt -l app infra tools)" || { gofmt -l app infra tools; echo "gofmt changes these"; exit 1; }
+	for module in . app tools/pulumi tools/plugins; do (cd $$module && go vet ./... && go mod tidy -diff); done
+
+shell: ready ## a shell in which plain pulumi works on this stack
+	@echo "pulumi works here on stack $(STACK); leave with exit"
+	pulumi stack select $(STACK)
+	$${SHELL_COMMAND:-bash}
+
+# env prints what shell sets: eval "$(make env)".
+env: ## the same as make shell, as lines for eval "$(make env)"
+	@for name in PATH PULUMI_HOME PULUMI_BACKEND_URL PULUMI_CONFIG_PASSPHRASE_FILE PULUMI_SKIP_UPDATE_CHECK DOCKER_HOST; do
+		[ -z "$${!name-}" ] || printf 'export %s=%q\n' $$name "$${!name}"
+	done
+
+# tools brings Pulumi, its plugins and the images.
+tools:
+	@docker version --format '{{.Server.Version}}' >/dev/null 2>&1 || {
+		docker version 2>&1 | grep -q 'permission denied' \
+			&& echo "no permission to use the Docker Engine at $$DOCKER_HOST: add yourself to its group (sudo usermod -aG docker $$USER) and log in again" >&2 \
+			|| echo "no Docker Engine answers at $$DOCKER_HOST: start it (sudo systemctl start docker), or set DOCKER_HOST to where it listens" >&2
+		exit 1
+	}
+	tools/pulumi/ensure
+	go build -o $(STACK_TOOL) ./tools/stack
+	$(STACK_TOOL) images | tools/images/ensure
+
+# ready makes the stack, and frees it if the run that locked it is dead.
+ready: tools
+	@if [ -n "$${PULUMI_CONFIG_PASSPHRASE_FILE-}" ] && [ ! -e "$$PULUMI_CONFIG_PASSPHRASE_FILE" ]; then
+		! grep -q '^encryptionsalt' Pulumi.$(STACK).yaml 2>/dev/null || {
+			echo "Pulumi.$(STACK).yaml was encrypted with a passphrase that is not here: put it into $$PULUMI_CONFIG_PASSPHRASE_FILE, or remove the line encryptionsalt and the secrets from the file" >&2
+			exit 1
+		}
+		(umask 077; head -c 24 /dev/urandom | base64 >"$$PULUMI_CONFIG_PASSPHRASE_FILE")
+	fi
+	case $$PULUMI_BACKEND_URL in file://*) mkdir -p "$${PULUMI_BACKEND_URL#file://}" ;; esac
+	$(STACK_TOOL) unlock
+	pulumi stack select --create $(STACK) >/dev/null

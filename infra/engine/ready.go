@@ -1,0 +1,102 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+)
+
+const (
+	readyPause  = 100 * time.Millisecond // between two questions
+	maxRestarts = 3                      // a container that ends this often will not become ready
+)
+
+// AwaitReady waits until the command succeeds inside the container, at most for
+// limit. It starts a container that somebody stopped. Its error says how the
+// container fares, with the last lines of its log.
+func (e *Engine) AwaitReady(id string, command []string, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	check := &readiness{engine: e, id: id, command: command, restarts: -1}
+	for {
+		ready, err := check.once(ctx)
+		if ready {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("container %s is not ready after %s\n%s", check.name, limit, e.report(id, check.output))
+		case <-time.After(readyPause):
+		}
+	}
+}
+
+// readiness is what is known of a container while it is waited for.
+type readiness struct {
+	engine   *Engine
+	id       string
+	command  []string
+	name     string
+	output   string // of the last check
+	restarts int    // before the first check; -1 until then
+}
+
+// once returns an error only if there is no use in waiting.
+func (r *readiness) once(ctx context.Context) (bool, error) {
+	inspected, err := r.engine.api.ContainerInspect(ctx, r.id, client.ContainerInspectOptions{})
+	if errdefs.IsNotFound(err) {
+		return false, fmt.Errorf("container %s is gone: pulumi up --refresh makes it anew", r.id)
+	}
+	if err != nil {
+		return false, nil
+	}
+	found := inspected.Container
+	r.name = strings.TrimPrefix(found.Name, "/")
+	if r.restarts < 0 {
+		r.restarts = found.RestartCount
+	}
+	switch {
+	case found.RestartCount-r.restarts >= maxRestarts:
+		return false, fmt.Errorf("container %s ends again and again\n%s", r.name, r.engine.report(r.id, r.output))
+	case found.State.Status == container.StateExited:
+		_, err = r.engine.api.ContainerStart(ctx, r.id, client.ContainerStartOptions{})
+		return false, err
+	case !found.State.Running || found.State.Restarting:
+		return false, nil
+	}
+	code, output, err := r.engine.run(ctx, r.id, r.command)
+	if err != nil {
+		r.output = err.Error() // it may have ended meanwhile
+		return false, nil
+	}
+	r.output = output
+	return code == 0, nil
+}
+
+// run runs a command inside a container and returns its exit code and output.
+func (e *Engine) run(ctx context.Context, id string, command []string) (int, string, error) {
+	created, err := e.api.ExecCreate(ctx, id, client.ExecCreateOptions{Cmd: command, AttachStdout: true, AttachStderr: true})
+	if err != nil {
+		return 0, "", err
+	}
+	attached, err := e.api.ExecAttach(ctx, created.ID, client.ExecAttachOptions{})
+	if err != nil {
+		return 0, "", err
+	}
+	defer attached.Close()
+	context.AfterFunc(ctx, attached.Close)
+	output, err := plain(attached.Reader)
+	if err != nil {
+		return 0, "", err
+	}
+	result, err := e.api.ExecInspect(ctx, created.ID, client.ExecInspectOptions{})
+	return result.ExitCode, output, err
+}

@@ -1,0 +1,39 @@
+// Command stack does for a stack what Pulumi does not: it frees the lock of a dead
+// run, sweeps what a killed run left on the engine, and shows how the stack fares.
+//
+//	stack unlock    frees the stack if the run that locked it is dead
+//	stack sweep     removes what carries the stack's label and is in no state
+//	stack status    prints the replicas and the proxy with their health
+//	stack images    prints the images that the stack takes from a registry
+//
+// It works on the stack that STACK names, with the pulumi on PATH.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "stack:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	commands := map[string]func(context.Context, stack) error{
+		"unlock": unlock,
+		"sweep":  sweep,
+		"status": status,
+		"images": images,
+	}
+	if len(args) != 1 || commands[args[0]] == nil {
+		return fmt.Errorf("arguments %q: allowed are unlock, sweep, status and images", args)
+	}
+	return commands[args[0]](ctx, stack{project: "helloworld", name: os.Getenv("STACK")})
+}

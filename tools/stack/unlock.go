@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// lock is what a run writes into a state backend on a file system.
+type lock struct {
+	PID       int
+	Username  string
+	Hostname  string
+	Timestamp time.Time
+}
+
+// unlock frees the stack if every run that locked it is dead. A run that lives is
+// an error. Locks of other backends than a folder are their own affair.
+func unlock(ctx context.Context, s stack) error {
+	folder, ok := strings.CutPrefix(os.Getenv("PULUMI_BACKEND_URL"), "file://")
+	if !ok {
+		return nil
+	}
+	locks, err := readLocks(filepath.Join(folder, ".pulumi", "locks", "organization", s.project, s.name))
+	if err != nil || len(locks) == 0 {
+		return err
+	}
+	here, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	for _, l := range locks {
+		if l.Hostname != here {
+			return fmt.Errorf("stack %s is locked by process %d on host %s (user %s, since %s): wait for it; if it is dead, pulumi cancel --stack %s frees the stack",
+				s.name, l.PID, l.Hostname, l.Username, l.Timestamp.Format(time.DateTime), s.name)
+		}
+		if alive(l.PID) {
+			return fmt.Errorf("stack %s is locked: pulumi runs as process %d (user %s, since %s): wait for it, or end it with kill -INT %d",
+				s.name, l.PID, l.Username, l.Timestamp.Format(time.DateTime), l.PID)
+		}
+	}
+	fmt.Printf("stack %s was locked by process %d, which is dead: the lock is freed\n", s.name, locks[0].PID)
+	cancel := exec.CommandContext(ctx, "pulumi", "cancel", "--yes", "--stack", s.name)
+	if text, err := cancel.CombinedOutput(); err != nil {
+		return fmt.Errorf("free the stack %s: %w\n%s", s.name, err, text)
+	}
+	return nil
+}
+
+func readLocks(folder string) ([]lock, error) {
+	entries, err := os.ReadDir(folder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var locks []lock
+	for _, entry := range entries {
+		path := filepath.Join(folder, entry.Name())
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		var l lock
+		if err := json.Unmarshal(text, &l); err != nil {
+			return nil, fmt.Errorf("read the lock %s: %w", path, err)
+		}
+		locks = append(locks, l)
+	}
+	return locks, nil
+}
+
+// alive tells whether the process is there and, where /proc tells, is pulumi: its
+// number may be another's by now.
+func alive(pid int) bool {
+	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		return false
+	}
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	return err != nil || strings.Contains(string(name), "pulumi")
+}
