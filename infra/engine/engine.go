@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"strings"
 	"time"
 
@@ -61,13 +62,29 @@ func (e *Engine) containers(ctx context.Context, stack, component string) ([]con
 	return list.Items, nil
 }
 
-// LimitPids sets the limit of processes and threads, which the provider cannot.
-func (e *Engine) LimitPids(id string, limit int64) error {
+// LimitPids gives a container the limit of processes and threads that its label
+// names: the provider cannot. A container that has ended cannot be limited.
+func (e *Engine) LimitPids(id string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	_, err := e.api.ContainerUpdate(ctx, id, client.ContainerUpdateOptions{Resources: &container.Resources{PidsLimit: &limit}})
+	inspected, err := e.api.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
 	if err != nil {
-		return fmt.Errorf("limit the processes of container %s: %w", id, err)
+		return fmt.Errorf("look at container %s: %w", id, err)
+	}
+	return e.limitPids(ctx, inspected.Container)
+}
+
+func (e *Engine) limitPids(ctx context.Context, c container.InspectResponse) error {
+	limit, err := strconv.ParseInt(c.Config.Labels[workload.PidsLabel], 10, 64)
+	if err != nil {
+		return fmt.Errorf("read the label %s of container %s: %w", workload.PidsLabel, c.Name, err)
+	}
+	if set := c.HostConfig.PidsLimit; set != nil && *set == limit || c.State.Status == container.StateExited {
+		return nil
+	}
+	_, err = e.api.ContainerUpdate(ctx, c.ID, client.ContainerUpdateOptions{Resources: &container.Resources{PidsLimit: &limit}})
+	if err != nil {
+		return fmt.Errorf("limit the processes of container %s: %w", c.Name, err)
 	}
 	return nil
 }

@@ -24,11 +24,7 @@ func (e *Engine) AwaitReady(id string, command []string, limit time.Duration) er
 	defer cancel()
 	check := &readiness{engine: e, id: id, command: command, restarts: -1}
 	for {
-		ready, err := check.once(ctx)
-		if ready {
-			return nil
-		}
-		if err != nil {
+		if ready, err := check.once(ctx); ready || err != nil {
 			return err
 		}
 		select {
@@ -74,11 +70,16 @@ func (r *readiness) once(ctx context.Context) (bool, error) {
 	}
 	code, output, err := r.engine.run(ctx, r.id, r.command)
 	if err != nil {
-		r.output = err.Error() // it may have ended meanwhile
+		if ctx.Err() == nil {
+			r.output = err.Error() // it may have ended meanwhile
+		}
 		return false, nil
 	}
 	r.output = output
-	return code == 0, nil
+	if code != 0 {
+		return false, nil
+	}
+	return true, r.engine.limitPids(ctx, found)
 }
 
 // run runs a command inside a container and returns its exit code and output.

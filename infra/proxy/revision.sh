@@ -42,7 +42,9 @@ joined() {
     return 1
 }
 
-live() { [ "$(curl --silent --max-time 2 http://127.0.0.1:8081/)" = "$1" ]; }
+serving() { curl --silent --max-time 2 http://127.0.0.1:8081/; }
+
+live() { [ "$(serving)" = "$1" ]; }
 
 probe() {
     status=$(curl --silent --show-error --output /tmp/body --write-out '%{http_code}' --max-time 5 \
@@ -62,7 +64,7 @@ drained() { ! draining; }
 
 servers() { sed -n 's/^server \([^ ]*\) .*/\1/p' "$1"; }
 
-try 10 curl --silent --output /dev/null http://127.0.0.1:8081/ || fail "the proxy does not run"
+try 10 serving >/dev/null || fail "the proxy does not run"
 before=$(dirname "$previous")
 touch "$before/servers.conf"
 joining=

@@ -1,0 +1,117 @@
+package e2e
+
+import (
+	"bytes"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestKilledRun kills pulumi in the middle of rollouts, at different moments:
+// nothing stops serving, and the next make up or make down cleans up.
+func TestKilledRun(t *testing.T) {
+	p := newProject(t, "killed")
+	if out, err := p.run("make", "up"); err != nil {
+		t.Fatalf("make up: %v\n%s", err, out)
+	}
+	for _, moment := range []struct {
+		name string
+		came func(before []string) bool
+	}{
+		{"WhileReplicasAreMade", func(before []string) bool { return len(p.containers(t, "replica")) > len(before) }},
+		{"WhileTheRevisionIsApplied", func([]string) bool { return len(p.containers(t, "revision")) > 1 }},
+		{"WhileOldReplicasAreRemoved", func(before []string) bool {
+			now := p.containers(t, "replica")
+			return slices.ContainsFunc(before, func(old string) bool { return !slices.Contains(now, old) })
+		}},
+	} {
+		t.Run(moment.name, func(t *testing.T) {
+			load := p.startLoad(false)
+			defer load.end(t)
+			p.killUp(t, moment.name, moment.came)
+			out, err := p.run("make", "up")
+			if err != nil {
+				t.Fatalf("make up: %v\n%s", err, out)
+			}
+			if !strings.Contains(out, "which is dead: the lock is freed") {
+				t.Errorf("make up does not say that it freed the lock:\n%s", out)
+			}
+			for component, want := range map[string]int{"replica": 2, "proxy": 1, "revision": 1} {
+				if got := p.containers(t, component); len(got) != want {
+					t.Errorf("%d %s containers, want %d", len(got), component, want)
+				}
+			}
+			if got := p.resources(t)["images"]; len(got) != 1 {
+				t.Errorf("%d images of the stack, want 1", len(got))
+			}
+			p.up(t, "--expect-no-changes")
+		})
+	}
+	t.Run("ALivingRunIsRespected", func(t *testing.T) { livingRun(t, p) })
+	t.Run("MakeDownSweepsToo", func(t *testing.T) {
+		p.killUp(t, "down", func(before []string) bool { return len(p.containers(t, "replica")) > len(before) })
+		if out, err := p.run("make", "down"); err != nil {
+			t.Errorf("make down: %v\n%s", err, out)
+		}
+		for kind, list := range p.resources(t) {
+			if len(list) > 0 {
+				t.Errorf("left behind: %s %v", kind, list)
+			}
+		}
+	})
+}
+
+// killUp rolls out a new version, and kills pulumi when the moment has come.
+func (p *project) killUp(t *testing.T, version string, came func(before []string) bool) {
+	t.Helper()
+	before := p.containers(t, "replica")
+	p.edit(t, "app/main.go", "package main", "package main\n\n// "+version)
+	run := p.command("pulumi", "up", "--yes", "--skip-preview", "--stack", p.stack)
+	var out bytes.Buffer
+	run.Stdout, run.Stderr = &out, &out
+	if err := run.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- run.Wait() }()
+	for limit := time.After(time.Minute); !came(before); {
+		select {
+		case err := <-ended:
+			t.Fatalf("pulumi up ended before it was killed: %v\n%s", err, &out)
+		case <-limit:
+			t.Fatal("the moment to kill pulumi up did not come")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	if err := syscall.Kill(run.Process.Pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+	time.Sleep(time.Second) // what was under way in the engine goes on
+}
+
+// livingRun holds the lock with a run that waits for an app that is never ready.
+func livingRun(t *testing.T, p *project) {
+	p.set(t, "app.healthCommand[0]", "/app", "app.healthCommand[1]", "never", "app.startTimeout", "20")
+	run := p.command("pulumi", "up", "--yes", "--skip-preview", "--stack", p.stack)
+	if err := run.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, time.Minute, "the run has begun", func() bool { return len(p.containers(t, "replica")) > 2 })
+	for _, target := range []string{"up", "down"} {
+		out, err := p.run("make", target)
+		if err == nil || !strings.Contains(out, "is locked: pulumi runs as process") {
+			t.Errorf("make %s: %v\n%s", target, err, out)
+		}
+	}
+	if err := run.Wait(); err == nil {
+		t.Error("the run succeeded")
+	} else if _, ok := err.(*exec.ExitError); !ok {
+		t.Error(err)
+	}
+	p.unset(t, "app.healthCommand")
+	p.up(t)
+}
