@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -56,13 +55,12 @@ func unlock(ctx context.Context, s stack) error {
 }
 
 func readLocks(folder string) ([]lock, error) {
-	entries, err := os.ReadDir(folder)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	paths, err := filepath.Glob(filepath.Join(folder, "*.json"))
+	if err != nil {
 		return nil, err
 	}
 	var locks []lock
-	for _, entry := range entries {
-		path := filepath.Join(folder, entry.Name())
+	for _, path := range paths {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return nil, err
