@@ -98,7 +98,7 @@ func deploy(ctx *pulumi.Context, cfg config.Config, host host) error {
 }
 
 // appImage builds the service's image, or takes the one that is configured.
-func appImage(ctx *pulumi.Context, stack workload.Stack, cfg config.Config) (*image.Image, error) {
+func appImage(ctx *pulumi.Context, stack *workload.Stack, cfg config.Config) (*image.Image, error) {
 	if cfg.App.Image != "" {
 		return image.Pull(ctx, stack, "app", cfg.App.Image)
 	}

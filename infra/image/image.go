@@ -24,7 +24,7 @@ type Image struct {
 
 // BuildArgs says what to build.
 type BuildArgs struct {
-	Stack   workload.Stack
+	Stack   *workload.Stack
 	Context string // absolute path of a folder with a Dockerfile
 	Builder string // reference of the image to build with, the build argument BUILDER
 }
@@ -105,7 +105,7 @@ func relative(path string) (string, error) {
 
 // Pull takes the image that the engine has under the reference, or else pulls
 // it. It is not the stack's own: it stays when the stack goes.
-func Pull(ctx *pulumi.Context, stack workload.Stack, name, reference string, opts ...pulumi.ResourceOption) (*Image, error) {
+func Pull(ctx *pulumi.Context, stack *workload.Stack, name, reference string, opts ...pulumi.ResourceOption) (*Image, error) {
 	image, err := docker.NewRemoteImage(ctx, stack.Prefix()+"-"+name, &docker.RemoteImageArgs{
 		Name:        pulumi.String(reference),
 		KeepLocally: pulumi.Bool(true),

@@ -35,7 +35,7 @@ const (
 
 // Args says what the proxy serves, and to whom.
 type Args struct {
-	Stack     workload.Stack
+	Stack     *workload.Stack
 	Image     pulumi.StringInput // id of an nginx image with sh and curl
 	Proxy     config.Proxy
 	AppPort   int                     // TCP port of the replicas

@@ -14,7 +14,7 @@ import (
 
 // Args says what to run, and how often.
 type Args struct {
-	Stack workload.Stack
+	Stack *workload.Stack
 	Image pulumi.StringInput // id of the service's image on the engine
 	App   config.App
 	Count int

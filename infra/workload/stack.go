@@ -9,23 +9,29 @@ import (
 
 // NewStack makes the stack's network, on which its workloads find each other by
 // name, and describes the stack.
-func NewStack(ctx *pulumi.Context, hooks *pulumi.ResourceHookBinding) (Stack, error) {
-	stack := Stack{Project: ctx.Project(), Name: ctx.Stack(), Hooks: hooks}
+func NewStack(ctx *pulumi.Context, hooks *pulumi.ResourceHookBinding) (*Stack, error) {
+	stack := &Stack{Project: ctx.Project(), Name: ctx.Stack(), Hooks: hooks}
+	if err := ctx.RegisterComponentResource("helloworld:workload:Stack", "stack", stack); err != nil {
+		return nil, fmt.Errorf("register stack: %w", err)
+	}
 	network, err := docker.NewNetwork(ctx, stack.Prefix(), &docker.NetworkArgs{
 		Driver: pulumi.String("bridge"),
 		Labels: docker.NetworkLabelArray{docker.NetworkLabelArgs{
 			Label: pulumi.String(StackLabel), Value: pulumi.String(stack.ID()),
 		}},
-	})
+	}, pulumi.Parent(stack))
 	if err != nil {
-		return Stack{}, fmt.Errorf("create network: %w", err)
+		return nil, fmt.Errorf("create network: %w", err)
 	}
 	stack.Network = network
+	if err := ctx.RegisterResourceOutputs(stack, pulumi.Map{"network": network.Name}); err != nil {
+		return nil, fmt.Errorf("register outputs of stack: %w", err)
+	}
 	return stack, nil
 }
 
 // NewVolume makes a volume for the workload called name.
-func NewVolume(ctx *pulumi.Context, stack Stack, name string, opts ...pulumi.ResourceOption) (*docker.Volume, error) {
+func NewVolume(ctx *pulumi.Context, stack *Stack, name string, opts ...pulumi.ResourceOption) (*docker.Volume, error) {
 	volume, err := docker.NewVolume(ctx, stack.Prefix()+"-"+name, &docker.VolumeArgs{
 		Labels: docker.VolumeLabelArray{docker.VolumeLabelArgs{
 			Label: pulumi.String(StackLabel), Value: pulumi.String(stack.ID()),

@@ -23,6 +23,8 @@ const (
 
 // Stack is what all workloads of one stack share.
 type Stack struct {
+	pulumi.ResourceState
+
 	Project string
 	Name    string
 	Network *docker.Network
@@ -30,10 +32,10 @@ type Stack struct {
 }
 
 // ID is the value of StackLabel.
-func (s Stack) ID() string { return s.Project + "/" + s.Name }
+func (s *Stack) ID() string { return s.Project + "/" + s.Name }
 
 // Prefix begins the names of everything the stack makes on the engine.
-func (s Stack) Prefix() string { return s.Project + "-" + s.Name }
+func (s *Stack) Prefix() string { return s.Project + "-" + s.Name }
 
 // Description says what is to run, and how much it may use.
 type Description struct {
@@ -105,7 +107,7 @@ const cpuPeriod = 100_000
 
 // Run makes the container. A change of anything in the description replaces it:
 // the new one is made before the old one goes, unless it publishes a port.
-func Run(ctx *pulumi.Context, stack Stack, name string, d Description, opts ...pulumi.ResourceOption) (*docker.Container, error) {
+func Run(ctx *pulumi.Context, stack *Stack, name string, d Description, opts ...pulumi.ResourceOption) (*docker.Container, error) {
 	publishes := len(d.Ports) > 0
 	opts = append(opts,
 		pulumi.DeleteBeforeReplace(publishes),
@@ -119,7 +121,7 @@ func Run(ctx *pulumi.Context, stack Stack, name string, d Description, opts ...p
 	return container, nil
 }
 
-func (d Description) arguments(stack Stack) *docker.ContainerArgs {
+func (d Description) arguments(stack *Stack) *docker.ContainerArgs {
 	args := &docker.ContainerArgs{
 		Image:               d.Image,
 		Envs:                d.environment(),
@@ -238,7 +240,7 @@ func (d Description) capabilities() docker.ContainerCapabilitiesArgs {
 	}
 }
 
-func (d Description) labels(stack Stack) docker.ContainerLabelArray {
+func (d Description) labels(stack *Stack) docker.ContainerLabelArray {
 	labels := docker.ContainerLabelArray{}
 	add := func(name string, value pulumi.StringInput) {
 		labels = append(labels, docker.ContainerLabelArgs{Label: pulumi.String(name), Value: value})
