@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"helloworld/infra/config"
+	"helloworld/infra/image"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
@@ -17,15 +18,29 @@ type host interface {
 	LimitPids(container string) error
 }
 
-// newHooks limit the processes of each container once it is made: the provider
-// cannot. A container that does not run just then cannot be limited either, which
-// is no error: AwaitReady sees to it, or says why the container does not run.
-func newHooks(ctx *pulumi.Context, host host) (*pulumi.ResourceHookBinding, error) {
+// hooks are run by the engine when it has made a resource, or could not.
+type hooks struct {
+	container *pulumi.ResourceHookBinding
+	build     *pulumi.ResourceHookBinding
+}
+
+// newHooks limits the processes of each container once it is made, which the
+// provider cannot, and reports failed builds. A container that does not run just
+// then cannot be limited either, which is no error: AwaitReady sees to it, or says
+// why the container does not run.
+func newHooks(ctx *pulumi.Context, host host) (hooks, error) {
 	limit, err := ctx.RegisterResourceHook("limit-pids", func(args *pulumi.ResourceHookArgs) error {
 		return host.LimitPids(string(args.ID))
 	}, &pulumi.ResourceHookOptions{IgnoreErrors: true})
 	if err != nil {
-		return nil, fmt.Errorf("register hook: %w", err)
+		return hooks{}, fmt.Errorf("register hook: %w", err)
 	}
-	return &pulumi.ResourceHookBinding{AfterCreate: []*pulumi.ResourceHook{limit}}, nil
+	build, err := image.Hooks(ctx)
+	if err != nil {
+		return hooks{}, err
+	}
+	return hooks{
+		container: &pulumi.ResourceHookBinding{AfterCreate: []*pulumi.ResourceHook{limit}},
+		build:     build,
+	}, nil
 }

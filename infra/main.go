@@ -26,21 +26,21 @@ func main() {
 		if err != nil {
 			return err
 		}
-		return deploy(ctx, cfg, host)
+		hooks, err := newHooks(ctx, host)
+		if err != nil {
+			return err
+		}
+		return deploy(ctx, cfg, host, hooks)
 	})
 }
 
 // deploy is the whole flow: what one component makes, the next one is given.
-func deploy(ctx *pulumi.Context, cfg config.Config, host host) error {
+func deploy(ctx *pulumi.Context, cfg config.Config, host host, hooks hooks) error {
 	id := ctx.Project() + "/" + ctx.Stack()
 	if err := host.Check(id, cfg); err != nil {
 		return fmt.Errorf("the configuration is refused, nothing has changed:\n%w", err)
 	}
-	hooks, err := newHooks(ctx, host)
-	if err != nil {
-		return err
-	}
-	stack, err := workload.NewStack(ctx, hooks)
+	stack, err := workload.NewStack(ctx, hooks.container)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func deploy(ctx *pulumi.Context, cfg config.Config, host host) error {
 	if err != nil {
 		return err
 	}
-	app, err := appImage(ctx, stack, cfg)
+	app, err := appImage(ctx, stack, cfg, hooks)
 	if err != nil {
 		return err
 	}
@@ -98,9 +98,14 @@ func deploy(ctx *pulumi.Context, cfg config.Config, host host) error {
 }
 
 // appImage builds the service's image, or takes the one that is configured.
-func appImage(ctx *pulumi.Context, stack *workload.Stack, cfg config.Config) (*image.Image, error) {
+func appImage(ctx *pulumi.Context, stack *workload.Stack, cfg config.Config, hooks hooks) (*image.Image, error) {
 	if cfg.App.Image != "" {
 		return image.Pull(ctx, stack, "app", cfg.App.Image)
 	}
-	return image.Build(ctx, "app", image.BuildArgs{Stack: stack, Context: cfg.App.Build, Builder: cfg.Images.Builder})
+	return image.Build(ctx, "app", image.BuildArgs{
+		Stack:   stack,
+		Context: cfg.App.Build,
+		Builder: cfg.Images.Builder,
+		Hooks:   hooks.build,
+	})
 }

@@ -27,6 +27,7 @@ type BuildArgs struct {
 	Stack   *workload.Stack
 	Context string // absolute path of a folder with a Dockerfile
 	Builder string // reference of the image to build with, the build argument BUILDER
+	Hooks   *pulumi.ResourceHookBinding
 }
 
 // Build builds the service's image. It is the stack's own and goes with it.
@@ -38,10 +39,6 @@ func Build(ctx *pulumi.Context, name string, args BuildArgs, opts ...pulumi.Reso
 	version, err := contextHash(args.Context, folder, args.Builder)
 	if err != nil {
 		return nil, fmt.Errorf("read the build context %s: %w", args.Context, err)
-	}
-	report, err := reportBuild(ctx, name)
-	if err != nil {
-		return nil, err
 	}
 	repository := strings.ToLower(args.Stack.Prefix() + "-" + name)
 	image, err := docker.NewRemoteImage(ctx, args.Stack.Prefix()+"-"+name, &docker.RemoteImageArgs{
@@ -56,7 +53,7 @@ func Build(ctx *pulumi.Context, name string, args BuildArgs, opts ...pulumi.Reso
 			Label:        pulumi.StringMap{workload.StackLabel: pulumi.String(args.Stack.ID())},
 		},
 		Triggers: pulumi.StringMap{"version": pulumi.String(version)},
-	}, append(opts, pulumi.ResourceHooks(report))...)
+	}, append(opts, pulumi.ResourceHooks(args.Hooks))...)
 	if err != nil {
 		return nil, fmt.Errorf("build %s image: %w", name, err)
 	}
@@ -70,27 +67,27 @@ const buildLog = "../.pulumi/build.log"
 // reportLines is how much of the log of a failed build is shown.
 const reportLines = 20
 
-// reportBuild shows the end of the log when a build fails: the provider's error
-// names only the instruction.
-func reportBuild(ctx *pulumi.Context, name string) (*pulumi.ResourceHookBinding, error) {
+// Hooks show the end of the log when a build fails: the provider's error names
+// only the instruction.
+func Hooks(ctx *pulumi.Context) (*pulumi.ResourceHookBinding, error) {
 	if !ctx.DryRun() {
 		if err := os.Remove(buildLog); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("remove the log of the last build: %w", err)
 		}
 	}
-	hook, err := ctx.RegisterErrorHook("report-build-"+name, func(*pulumi.ErrorHookArgs) (bool, error) {
+	report, err := ctx.RegisterErrorHook("report-build", func(*pulumi.ErrorHookArgs) (bool, error) {
 		log, err := os.ReadFile(buildLog)
 		if err != nil {
 			return false, nil // there was no build
 		}
 		lines := strings.Split(strings.TrimSpace(string(log)), "\n")
 		lines = lines[max(0, len(lines)-reportLines):]
-		return false, ctx.Log.Error(fmt.Sprintf("the build of the %s image failed, the last lines of its log:\n%s", name, strings.Join(lines, "\n")), nil)
+		return false, ctx.Log.Error("the build of the app image failed, the last lines of its log:\n"+strings.Join(lines, "\n"), nil)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("register hook: %w", err)
 	}
-	return &pulumi.ResourceHookBinding{OnError: []*pulumi.ErrorHook{hook}}, nil
+	return &pulumi.ResourceHookBinding{OnError: []*pulumi.ErrorHook{report}}, nil
 }
 
 // relative makes the state the same wherever the project lies: the program and

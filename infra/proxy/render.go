@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"strings"
 	"text/template"
 
@@ -78,7 +79,7 @@ func execute(s settings, id string) (string, error) {
 		"Revision":        id,
 		"Folder":          folder + "/" + id,
 		"KeepaliveMin":    keepaliveMin,
-		"ServerNames":     strings.Join(append([]string{s.proxy.Domain}, s.proxy.Names...), " "),
+		"ServerNames":     strings.Join(serverNames(s.proxy), " "),
 		"Redirect":        s.proxy.HTTP == config.HTTPRedirect,
 		"HTTPSPortSuffix": portSuffix(s.proxy.HTTPSPort),
 		"Errors":          errorPages,
@@ -88,6 +89,17 @@ func execute(s settings, id string) (string, error) {
 		return "", fmt.Errorf("render nginx.conf: %w", err)
 	}
 	return text.String(), nil
+}
+
+// serverNames are the DNS names: any other host is answered too.
+func serverNames(proxy config.Proxy) []string {
+	names := []string{proxy.Domain}
+	for _, name := range proxy.Names {
+		if _, err := netip.ParseAddr(name); err != nil {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // portSuffix is what a URL needs after the host's name.

@@ -39,7 +39,9 @@ type sweeper struct {
 
 func (s sweeper) stray(kind, id string) bool { return !slices.Contains(s.known[kind], id) }
 
-func swept(kind, name string) { fmt.Printf("swept: %s %s, which a killed run left behind\n", kind, name) }
+func swept(kind, name string) {
+	fmt.Printf("swept: %s %s, which a killed run left behind\n", kind, name)
+}
 
 // containers removes strays of this state's network only: another checkout's
 // stack may have the same name, but never the same network.

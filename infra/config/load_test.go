@@ -1,0 +1,213 @@
+package config
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// source returns a configuration of a project with a build context.
+func source(t *testing.T, values map[string]string) Source {
+	t.Helper()
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "app"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "app", "Dockerfile"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := Source{Project: "helloworld", Root: root, Values: map[string]string{}}
+	for key, value := range values {
+		s.Values["helloworld:"+key] = value
+	}
+	return s
+}
+
+func TestDefaults(t *testing.T) {
+	s := source(t, nil)
+	got, err := Load(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		Replicas: 2,
+		App: App{
+			Build: filepath.Join(s.Root, "app"), Port: 8000, HealthCommand: []string{"/app", "healthcheck"},
+			Memory: 64, CPUs: 1, Pids: 100, StartTimeout: 60, StopGrace: 20,
+		},
+		Proxy:  Proxy{Domain: "localhost", Bind: "0.0.0.0", HTTPPort: 80, HTTPSPort: 443, HTTP: HTTPRedirect},
+		Images: UpstreamImages,
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// TestTheDevStackShowsTheDefaults reads Pulumi.dev.yaml as the engine would.
+func TestTheDevStackShowsTheDefaults(t *testing.T) {
+	text, err := os.ReadFile("../../Pulumi.dev.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct{ Config map[string]any }
+	if err := yaml.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	s := source(t, nil)
+	for key, value := range file.Config {
+		text, isText := value.(string)
+		if !isText {
+			encoded, err := json.Marshal(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text = string(encoded)
+		}
+		s.Values[key] = text
+	}
+	shown, err := Load(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Values = nil
+	defaults, err := Load(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown.App.Env = nil // {} says the same as nothing
+	if !reflect.DeepEqual(shown, defaults) {
+		t.Errorf("Pulumi.dev.yaml %+v\ndefaults        %+v", shown, defaults)
+	}
+	for _, key := range []string{"build", "image", "port", "healthCommand", "env", "memory", "cpus", "pids", "startTimeout", "stopGrace", "domain", "names", "bind", "httpPort", "httpsPort", "http", "replicas", "images"} {
+		if !strings.Contains(string(text), key+":") {
+			t.Errorf("Pulumi.dev.yaml does not show %s", key)
+		}
+	}
+}
+
+func TestEverythingCanBeSet(t *testing.T) {
+	s := source(t, map[string]string{
+		"replicas": "100",
+		"app":      `{"image":"registry.example:5000/team/app@sha256:` + strings.Repeat("0", 64) + `","port":"9000","healthCommand":["/bin/check"],"env":{"A":"b","N":1,"T":true},"memory":6,"cpus":"0.5","pids":10,"startTimeout":5,"stopGrace":1}`,
+		"proxy":    `{"domain":"www.example.com","names":["*.example.com","192.0.2.1","::1"],"bind":"127.0.0.1","httpPort":8080,"httpsPort":8443,"http":"serve"}`,
+		"images":   `{"nginx":"nginx:1","builder":"golang:1"}`,
+	})
+	s.Secret = []string{"helloworld:app"}
+	got, err := Load(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		Replicas: 100,
+		App: App{
+			Image: "registry.example:5000/team/app@sha256:" + strings.Repeat("0", 64), Port: 9000, HealthCommand: []string{"/bin/check"},
+			Env: map[string]string{"A": "b", "N": "1", "T": "true"}, EnvSecret: true,
+			Memory: 6, CPUs: .5, Pids: 10, StartTimeout: 5, StopGrace: 1,
+		},
+		Proxy: Proxy{
+			Domain: "www.example.com", Names: []string{"*.example.com", "192.0.2.1", "::1"}, Bind: "127.0.0.1",
+			HTTPPort: 8080, HTTPSPort: 8443, HTTP: HTTPServe,
+		},
+		Images: Images{Nginx: "nginx:1", Builder: "golang:1"},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestABadValueIsRefusedWithKeyValueAndWhatIsAllowed(t *testing.T) {
+	for _, test := range []struct{ key, value, want string }{
+		{"replicas", "0", `helloworld:replicas is "0": allowed is a whole number from 1 to 100`},
+		{"replicas", "-1", `helloworld:replicas is "-1": allowed is a whole number from 1 to 100`},
+		{"replicas", "101", `helloworld:replicas is "101": allowed is a whole number from 1 to 100`},
+		{"replicas", "two", `helloworld:replicas is "two": allowed is a whole number from 1 to 100`},
+		{"replicas", "2.5", `helloworld:replicas is "2.5": allowed is a whole number from 1 to 100`},
+		{"replicas", `{"a":1}`, `helloworld:replicas is {"a":1}: allowed is a whole number from 1 to 100`},
+		{"replica", "2", `helloworld:replica is unknown: allowed are app.build, app.cpus,`},
+		{"app", "x", `helloworld:app is "x": allowed is an object of further keys`},
+		{"app", `{"colour":"blue"}`, `helloworld:app.colour is unknown: allowed are app.build,`},
+		{"app.memory", "128", `helloworld:app.memory is "128": allowed is only within app (pulumi config rm app.memory; pulumi config set --path app.memory <value>)`},
+		{"app", `{"memory":5}`, `helloworld:app.memory is 5: allowed is a whole number of MB from 6 to 1048576`},
+		{"app", `{"cpus":0}`, `helloworld:app.cpus is 0: allowed is a number from 0.01 to 1024`},
+		{"app", `{"cpus":"NaN"}`, `helloworld:app.cpus is "NaN": allowed is a number from 0.01 to 1024`},
+		{"app", `{"pids":0}`, `helloworld:app.pids is 0: allowed is a whole number from 1 to 4194304`},
+		{"app", `{"port":65536}`, `helloworld:app.port is 65536: allowed is a whole number from 1 to 65535`},
+		{"app", `{"stopGrace":0}`, `helloworld:app.stopGrace is 0: allowed is a whole number of seconds from 1 to 3600`},
+		{"app", `{"startTimeout":"1m"}`, `helloworld:app.startTimeout is "1m": allowed is a whole number of seconds from 1 to 3600`},
+		{"app", `{"healthCommand":[]}`, `helloworld:app.healthCommand is []: allowed is a list of a command and its arguments`},
+		{"app", `{"healthCommand":"/app"}`, `helloworld:app.healthCommand is "/app": allowed is a list of a command and its arguments`},
+		{"app", `{"healthCommand":[""]}`, `helloworld:app.healthCommand is [""]: allowed is a list of a command and its arguments`},
+		{"app", `{"env":{"A B":"c"}}`, `helloworld:app.env is {"A B":"c"}: allowed is an object of names and texts`},
+		{"app", `{"env":{"A":["c"]}}`, `helloworld:app.env is {"A":["c"]}: allowed is an object of names and texts`},
+		{"app", `{"env":["A=b"]}`, `helloworld:app.env is ["A=b"]: allowed is an object of names and texts`},
+		{"app", `{"image":"Not An Image"}`, `helloworld:app.image is "Not An Image": allowed is an image reference`},
+		{"app", `{"image":"nginx","build":"app"}`, `helloworld:app.image is "nginx": allowed is only one of app.build and app.image`},
+		{"app", `{"build":"nowhere"}`, `helloworld:app.build is "nowhere": allowed is a folder with a Dockerfile, and `},
+		{"proxy", `{"domain":""}`, `helloworld:proxy.domain is "": allowed is a DNS name such as www.example.com`},
+		{"proxy", `{"domain":"a_b"}`, `helloworld:proxy.domain is "a_b": allowed is a DNS name such as www.example.com`},
+		{"proxy", `{"domain":"-a.example"}`, `helloworld:proxy.domain is "-a.example": allowed is a DNS name`},
+		{"proxy", `{"domain":"192.0.2.1"}`, `helloworld:proxy.domain is "192.0.2.1": allowed is a DNS name`},
+		{"proxy", `{"domain":"a; return 200"}`, `helloworld:proxy.domain is "a; return 200": allowed is a DNS name`},
+		{"proxy", `{"names":["ok.example","not ok"]}`, `helloworld:proxy.names is ["ok.example","not ok"]: allowed is a list of DNS names and IP addresses`},
+		{"proxy", `{"bind":"eth0"}`, `helloworld:proxy.bind is "eth0": allowed is an IP address of this host`},
+		{"proxy", `{"http":"both"}`, `helloworld:proxy.http is "both": allowed is redirect or serve`},
+		{"proxy", `{"httpPort":443}`, `helloworld:proxy.httpsPort is 443: allowed is a port that proxy.httpPort does not use`},
+		{"images", `{"nginx":"::"}`, `helloworld:images.nginx is "::": allowed is an image reference`},
+		{"images", `{"apache":"httpd"}`, `helloworld:images.apache is unknown: allowed are`},
+	} {
+		_, err := Load(source(t, map[string]string{test.key: test.value}))
+		if err == nil || !strings.Contains(err.Error(), "\n"+test.want) {
+			t.Errorf("%s=%s: error is\n%v\nwant\n%s", test.key, test.value, err, test.want)
+		}
+	}
+}
+
+func TestAllProblemsAreInOneMessage(t *testing.T) {
+	_, err := Load(source(t, map[string]string{"replicas": "0", "a": "1", "app": `{"memory":1,"port":0}`}))
+	if err == nil || strings.Count(err.Error(), "helloworld:") != 4 {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestASecretIsNotShown(t *testing.T) {
+	s := source(t, map[string]string{"app": `{"env":{"TOKEN":["hush"]}}`})
+	s.Secret = []string{"helloworld:app"}
+	_, err := Load(s)
+	if err == nil || strings.Contains(err.Error(), "hush") || !strings.Contains(err.Error(), "helloworld:app.env is [secret]") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestOtherNamespacesAreLeftAlone(t *testing.T) {
+	s := source(t, nil)
+	s.Values["docker:host"] = "unix:///x"
+	if _, err := Load(s); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStandInImagesGoBeforeUpstreamAndAfterTheConfiguration(t *testing.T) {
+	s := source(t, map[string]string{"images": `{"builder":"mine"}`})
+	path := filepath.Join(s.Root, StandInImages)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(`{"nginx":"local/nginx:1","builder":"local/builder:1"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Load(s)
+	if want := (Images{Nginx: "local/nginx:1", Builder: "mine"}); err != nil || got.Images != want {
+		t.Errorf("%+v, %v", got.Images, err)
+	}
+	if err := os.WriteFile(path, []byte(`{`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(s); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("error is %v", err)
+	}
+}

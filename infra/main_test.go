@@ -1,0 +1,229 @@
+package main
+
+import (
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"helloworld/infra/config"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// recorder stands in for the engine: it notes what is registered, and fails one
+// type of resource if it is told to.
+type recorder struct {
+	mutex     sync.Mutex
+	resources []pulumi.MockResourceArgs
+	failing   string
+	exitCode  float64
+}
+
+func (r *recorder) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if args.TypeToken == r.failing {
+		return "", nil, errors.New("told to fail")
+	}
+	r.resources = append(r.resources, args)
+	outputs := args.Inputs.Copy()
+	switch args.TypeToken {
+	case containerType:
+		outputs["name"] = resource.NewProperty(args.Name + "-1234567")
+		outputs["exitCode"] = resource.NewProperty(r.exitCode)
+		outputs["containerLogs"] = resource.NewProperty("the revision's log")
+	case "docker:index/network:Network", "docker:index/volume:Volume":
+		outputs["name"] = resource.NewProperty(args.Name + "-1234567")
+	case imageType:
+		outputs["imageId"] = resource.NewProperty("sha256:" + args.Name)
+	case "tls:index/privateKey:PrivateKey":
+		outputs["privateKeyPem"] = resource.MakeSecret(resource.NewProperty("KEY"))
+	case "tls:index/certRequest:CertRequest":
+		outputs["certRequestPem"] = resource.NewProperty("REQUEST")
+	case "tls:index/selfSignedCert:SelfSignedCert", "tls:index/locallySignedCert:LocallySignedCert":
+		outputs["certPem"] = resource.NewProperty("CERTIFICATE")
+	}
+	return args.Name + "-id", outputs, nil
+}
+
+func (r *recorder) Call(pulumi.MockCallArgs) (resource.PropertyMap, error) { return nil, nil }
+
+// ofType returns the names of the registered resources of a type.
+func (r *recorder) ofType(token string) []string {
+	var names []string
+	for _, registered := range r.resources {
+		if registered.TypeToken == token {
+			names = append(names, registered.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+const (
+	containerType = "docker:index/container:Container"
+	imageType     = "docker:index/remoteImage:RemoteImage"
+)
+
+// inputs returns what a resource was registered with.
+func (r *recorder) inputs(t *testing.T, token, name string) resource.PropertyMap {
+	t.Helper()
+	for _, registered := range r.resources {
+		if registered.TypeToken == token && registered.Name == name {
+			return registered.Inputs
+		}
+	}
+	t.Fatalf("%s is not registered", name)
+	return nil
+}
+
+// calmHost is an engine that takes everything.
+type calmHost struct {
+	refusal, notReady error
+}
+
+func (h calmHost) Check(string, config.Config) error                { return h.refusal }
+func (h calmHost) Attempt(string, string) (int, error)              { return 7, nil }
+func (h calmHost) LimitPids(string) error                           { return nil }
+func (h calmHost) AwaitReady(string, []string, time.Duration) error { return h.notReady }
+
+func settings(t *testing.T) config.Config {
+	t.Helper()
+	app, err := filepath.Abs("../app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config.Config{
+		Replicas: 3,
+		App: config.App{
+			Build: app, Port: 8000, HealthCommand: []string{"/app", "healthcheck"},
+			Env: map[string]string{"TOKEN": "hush"}, EnvSecret: true,
+			Memory: 64, CPUs: 0.5, Pids: 100, StartTimeout: 1, StopGrace: 20,
+		},
+		Proxy:  config.Proxy{Domain: "localhost", Bind: "127.0.0.1", HTTPPort: 80, HTTPSPort: 443, HTTP: config.HTTPRedirect},
+		Images: config.UpstreamImages,
+	}
+}
+
+func run(r *recorder, cfg config.Config, h host) error {
+	return pulumi.RunErr(func(ctx *pulumi.Context) error { return deploy(ctx, cfg, h, hooks{}) },
+		pulumi.WithMocks("helloworld", "test", r))
+}
+
+func TestTheStackIsDeclared(t *testing.T) {
+	r := &recorder{}
+	if err := run(r, settings(t), calmHost{}); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"helloworld-test-proxy", "helloworld-test-replica-1", "helloworld-test-replica-2", "helloworld-test-replica-3", "helloworld-test-revision"}
+	if got := r.ofType(containerType); !slices.Equal(got, want) {
+		t.Errorf("containers %q, want %q", got, want)
+	}
+	for token, count := range map[string]int{
+		"docker:index/network:Network": 1, "docker:index/volume:Volume": 1, "docker:index/remoteImage:RemoteImage": 2,
+		"tls:index/privateKey:PrivateKey": 2, "tls:index/selfSignedCert:SelfSignedCert": 1, "tls:index/locallySignedCert:LocallySignedCert": 1,
+	} {
+		if got := r.ofType(token); len(got) != count {
+			t.Errorf("%s: %q, want %d", token, got, count)
+		}
+	}
+}
+
+func TestAnImageCanTakeThePlaceOfABuild(t *testing.T) {
+	r, cfg := &recorder{}, settings(t)
+	cfg.App.Build, cfg.App.Image = "", "registry.example/service:1"
+	if err := run(r, cfg, calmHost{}); err != nil {
+		t.Fatal(err)
+	}
+	image := r.inputs(t, imageType, "helloworld-test-app")
+	if image["name"].StringValue() != "registry.example/service:1" || image["build"].IsObject() || !image["keepLocally"].BoolValue() {
+		t.Errorf("image %v", image)
+	}
+}
+
+func TestEveryContainerIsHardened(t *testing.T) {
+	r := &recorder{}
+	if err := run(r, settings(t), calmHost{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range r.ofType(containerType) {
+		c := r.inputs(t, containerType, name)
+		isRevision := strings.HasSuffix(name, "revision")
+		if c["readOnly"].BoolValue() == isRevision {
+			t.Errorf("%s: readOnly is %v", name, c["readOnly"])
+		}
+		if drops := c["capabilities"].ObjectValue()["drops"].ArrayValue(); len(drops) != 1 || drops[0].StringValue() != "ALL" {
+			t.Errorf("%s drops %v", name, drops)
+		}
+		if c["memory"].NumberValue() <= 0 || c["memorySwap"] != c["memory"] {
+			t.Errorf("%s: memory %v, with swap %v", name, c["memory"], c["memorySwap"])
+		}
+		for _, key := range []resource.PropertyKey{"securityOpts", "logDriver", "logOpts", "labels", "networkMode", "restart"} {
+			if !c[key].HasValue() {
+				t.Errorf("%s lacks %s", name, key)
+			}
+		}
+	}
+	replica := r.inputs(t, containerType, "helloworld-test-replica-1")
+	if replica["cpuQuota"].NumberValue() != 50_000 || replica["destroyGraceSeconds"].NumberValue() != 20 {
+		t.Errorf("replica: quota %v, grace %v", replica["cpuQuota"], replica["destroyGraceSeconds"])
+	}
+}
+
+func TestSecretsAreRegisteredAsSecrets(t *testing.T) {
+	r := &recorder{}
+	if err := run(r, settings(t), calmHost{}); err != nil {
+		t.Fatal(err)
+	}
+	for name, key := range map[string]resource.PropertyKey{"helloworld-test-revision": "uploads", "helloworld-test-replica-1": "envs"} {
+		if inputs := r.inputs(t, containerType, name); !inputs[key].ContainsSecrets() {
+			t.Errorf("%s of %s has no secret", key, name)
+		}
+	}
+}
+
+func TestEachFailureComesOut(t *testing.T) {
+	for _, token := range []string{
+		"helloworld:workload:Stack", "helloworld:certificate:Certificate", "helloworld:replicas:Replicas", "helloworld:proxy:Proxy",
+		"docker:index/network:Network", "docker:index/volume:Volume", "docker:index/remoteImage:RemoteImage", "docker:index/container:Container",
+		"tls:index/privateKey:PrivateKey", "tls:index/selfSignedCert:SelfSignedCert", "tls:index/certRequest:CertRequest", "tls:index/locallySignedCert:LocallySignedCert",
+	} {
+		if err := run(&recorder{failing: token}, settings(t), calmHost{}); err == nil || !strings.Contains(err.Error(), "told to fail") {
+			t.Errorf("%s: error is %v", token, err)
+		}
+	}
+}
+
+func TestAFailedRevisionIsAnErrorWithItsLog(t *testing.T) {
+	err := run(&recorder{exitCode: 1}, settings(t), calmHost{})
+	if err == nil || !strings.Contains(err.Error(), "failed (exit code 1), the one before serves on") || !strings.Contains(err.Error(), "the revision's log") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestAReplicaThatIsNotReadyKeepsTheRevisionBack(t *testing.T) {
+	r := &recorder{}
+	err := run(r, settings(t), calmHost{notReady: errors.New("not ready")})
+	if err == nil || !strings.Contains(err.Error(), "not ready") {
+		t.Errorf("error is %v", err)
+	}
+	if slices.Contains(r.ofType(containerType), "helloworld-test-revision") {
+		t.Error("the revision was made")
+	}
+}
+
+func TestARefusalComesBeforeAnythingIsDeclared(t *testing.T) {
+	r := &recorder{}
+	err := run(r, settings(t), calmHost{refusal: errors.New("taken")})
+	if err == nil || !strings.Contains(err.Error(), "nothing has changed:\ntaken") {
+		t.Errorf("error is %v", err)
+	}
+	if len(r.resources) > 1 { // the stack itself
+		t.Errorf("declared: %v", r.resources)
+	}
+}

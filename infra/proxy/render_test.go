@@ -1,0 +1,80 @@
+package proxy
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"helloworld/infra/config"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+var rendered = map[string]settings{
+	"redirect": {
+		proxy:   config.Proxy{Domain: "localhost", HTTPSPort: 443, HTTP: config.HTTPRedirect},
+		appPort: 8000, servers: []string{"replica-1", "replica-2"}, certificate: "CERT", authority: "CA",
+	},
+	"serve": {
+		proxy:   config.Proxy{Domain: "www.example.com", Names: []string{"example.com", "192.0.2.1"}, HTTPSPort: 8443, HTTP: config.HTTPServe},
+		appPort: 9000, servers: []string{"replica-1"}, certificate: "CERT", authority: "CA",
+	},
+}
+
+func TestRenderedFilesAreGolden(t *testing.T) {
+	for name, s := range rendered {
+		r, err := render(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden(t, name+".nginx.conf", r.nginxConf)
+		golden(t, name+".servers.conf", r.serversConf)
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs (go test ./infra/proxy -update writes it anew):\n%s", path, got)
+	}
+}
+
+func TestTheRevisionFollowsEverythingItDependsOn(t *testing.T) {
+	base := rendered["redirect"]
+	seen := map[string]string{}
+	for name, change := range map[string]func(*settings){
+		"nothing":     func(*settings) {},
+		"port":        func(s *settings) { s.appPort = 8001 },
+		"replicas":    func(s *settings) { s.servers = []string{"replica-1"} },
+		"certificate": func(s *settings) { s.certificate = "OTHER" },
+		"authority":   func(s *settings) { s.authority = "OTHER" },
+		"domain":      func(s *settings) { s.proxy.Domain = "example.com" },
+		"http":        func(s *settings) { s.proxy.HTTP = config.HTTPServe },
+	} {
+		s := base
+		change(&s)
+		first, err := render(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := render(s)
+		if err != nil || first != second {
+			t.Errorf("%s: two renderings differ", name)
+		}
+		if other, ok := seen[first.id]; ok {
+			t.Errorf("%s and %s give the same revision", name, other)
+		}
+		seen[first.id] = name
+	}
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestTheStateIsReadByType(t *testing.T) {
+	known, err := parseState([]byte(`{"version":3,"deployment":{"resources":[
+		{"urn":"a","type":"docker:index/container:Container","id":"one"},
+		{"urn":"b","type":"docker:index/container:Container","id":"two","delete":true},
+		{"urn":"c","type":"docker:index/network:Network","id":"net"}]}}`))
+	if err != nil || !slices.Equal(known[containerType], []string{"one", "two"}) || !slices.Equal(known[networkType], []string{"net"}) {
+		t.Errorf("%v, %v", known, err)
+	}
+	if known, err := parseState([]byte(`{"version":3,"deployment":{}}`)); err != nil || len(known) != 0 {
+		t.Errorf("an empty state: %v, %v", known, err)
+	}
+	if _, err := parseState([]byte("{")); err == nil {
+		t.Error("a broken state is read")
+	}
+}
+
+// locked makes a backend in which the lock stands, and a pulumi that notes how it
+// is called.
+func locked(t *testing.T, l lock) (calls func() string) {
+	t.Helper()
+	dir := t.TempDir()
+	locks := filepath.Join(dir, ".pulumi/locks/organization/helloworld/dev")
+	if err := os.MkdirAll(locks, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{"1.json": string(text), "1.json.attrs": "{}"} {
+		if err := os.WriteFile(filepath.Join(locks, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log := filepath.Join(dir, "calls")
+	script := "#!/bin/sh\necho \"$@\" >>" + log + "\n"
+	if err := os.WriteFile(filepath.Join(dir, "pulumi"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	t.Setenv("PULUMI_BACKEND_URL", "file://"+dir)
+	return func() string {
+		text, _ := os.ReadFile(log) // it was not called if there is none
+		return string(text)
+	}
+}
+
+var dev = stack{project: "helloworld", name: "dev"}
+
+func hostname(t *testing.T) string {
+	t.Helper()
+	name, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestTheLockOfADeadRunIsFreed(t *testing.T) {
+	dead := exec.Command("true")
+	if err := dead.Run(); err != nil {
+		t.Fatal(err)
+	}
+	for name, pid := range map[string]int{"dead": dead.Process.Pid, "another program by now": os.Getpid()} {
+		calls := locked(t, lock{PID: pid, Hostname: hostname(t)})
+		if err := unlock(context.Background(), dev); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := calls(); got != "cancel --yes --stack dev\n" {
+			t.Errorf("%s: pulumi was called with %q", name, got)
+		}
+	}
+}
+
+func TestTheLockOfALivingRunIsRespected(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "pulumi")
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(sleep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(binary, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	living := exec.Command(binary, "60")
+	if err := living.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = living.Process.Kill(); _ = living.Wait() })
+	calls := locked(t, lock{PID: living.Process.Pid, Username: "ann", Hostname: hostname(t), Timestamp: time.Now()})
+	err = unlock(context.Background(), dev)
+	if err == nil || !strings.Contains(err.Error(), "stack dev is locked: pulumi runs as process") || calls() != "" {
+		t.Errorf("error is %v, pulumi was called with %q", err, calls())
+	}
+}
+
+func TestTheLockOfAnotherHostIsRespected(t *testing.T) {
+	calls := locked(t, lock{PID: 1, Hostname: "elsewhere"})
+	err := unlock(context.Background(), dev)
+	if err == nil || !strings.Contains(err.Error(), "on host elsewhere") || calls() != "" {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestLocksOfOtherBackendsAreTheirOwnAffair(t *testing.T) {
+	t.Setenv("PULUMI_BACKEND_URL", "https://state.example.com")
+	if err := unlock(context.Background(), dev); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestUnknownCommandsAreRefused(t *testing.T) {
+	for _, args := range [][]string{nil, {"nonsense"}, {"status", "now"}} {
+		if err := run(context.Background(), args); err == nil || !strings.Contains(err.Error(), "allowed are") {
+			t.Errorf("%q: error is %v", args, err)
+		}
+	}
+}
