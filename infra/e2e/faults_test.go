@@ -198,14 +198,7 @@ func (p *project) backInPool(t *testing.T, restarted string, restarts int) {
 		c := inspect(t, restarted)[0]
 		return c.State.Running && c.RestartCount > restarts
 	})
-	eventually(t, 10*time.Second, "both replicas answer", func() bool {
-		seen := map[string]bool{}
-		for range 20 {
-			_, body := p.get(t, "GET", "/helloworld", nil)
-			seen[body] = true
-		}
-		return len(seen) == 2
-	})
+	p.serves(t, 2)
 }
 
 func killedReplica(t *testing.T, p *project) {

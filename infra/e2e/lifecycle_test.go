@@ -373,21 +373,22 @@ func changesLoseNothing(t *testing.T, p *project) {
 	}
 }
 
-// serves checks that answers come from count replicas, and from no more.
+// serves checks that answers come from count replicas: nginx looks their addresses
+// up once a second.
 func (p *project) serves(t *testing.T, count int) {
 	t.Helper()
-	seen := map[string]bool{}
-	for range 20 * count {
-		_, body := p.get(t, "GET", "/helloworld", nil)
-		var answer struct{ Replica string }
-		if err := json.Unmarshal([]byte(body), &answer); err != nil {
-			t.Fatalf("answered %s", body)
+	eventually(t, 5*time.Second, fmt.Sprintf("%d replicas answer", count), func() bool {
+		seen := map[string]bool{}
+		for range 20 * count {
+			_, body := p.get(t, "GET", "/helloworld", nil)
+			var answer struct{ Replica string }
+			if err := json.Unmarshal([]byte(body), &answer); err != nil {
+				t.Fatalf("answered %s", body)
+			}
+			seen[answer.Replica] = true
 		}
-		seen[answer.Replica] = true
-	}
-	if len(seen) != count {
-		t.Errorf("%d replicas answer, want %d", len(seen), count)
-	}
+		return len(seen) == count
+	})
 }
 
 func (p *project) certificate(t *testing.T) *x509.Certificate {
