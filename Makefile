@@ -5,6 +5,10 @@ SHELL := /bin/bash
 .ONESHELL:
 MAKEFLAGS += --no-print-directory
 
+ifeq ($(filter oneshell,$(.FEATURES)),)
+$(error GNU make 3.82 or newer is needed)
+endif
+
 export STACK ?= dev
 
 # Everything Pulumi needs lies in .pulumi, unless the environment names another
@@ -30,8 +34,8 @@ help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
 
 up: ready ## bring the stack to what the configuration and the code say
-	@pulumi up --stack $(STACK) --yes --skip-preview
-	$(STACK_TOOL) sweep
+	@$(STACK_TOOL) sweep
+	pulumi up --stack $(STACK) --yes --skip-preview
 	pulumi stack output caCertificate --stack $(STACK) >$(LOCAL)/ca.pem
 	url=$$(pulumi stack output url --stack $(STACK))
 	echo
@@ -53,7 +57,7 @@ status: ready ## show the containers and how they fare
 logs: ## follow the logs of all containers
 	@ids=$$(docker ps --quiet --filter label=helloworld.stack=helloworld/$(STACK))
 	[ -n "$$ids" ] || { echo "nothing runs: make up"; exit 1; }
-	trap 'kill 0' INT TERM
+	trap 'trap - INT TERM; kill 0' INT TERM
 	for id in $$ids; do
 		name=$$(docker inspect --format '{{slice .Name 1}}' $$id)
 		docker logs --follow --tail 20 $$id 2>&1 | sed -u "s/^/$$name | /" &
@@ -105,6 +109,6 @@ ready: tools
 		}
 		(umask 077; head -c 24 /dev/urandom | base64 >"$$PULUMI_CONFIG_PASSPHRASE_FILE")
 	fi
-	case $$PULUMI_BACKEND_URL in file://*) mkdir -p "$${PULUMI_BACKEND_URL#file://}" ;; esac
+	case $$PULUMI_BACKEND_URL in file://~*) ;; file://*) mkdir -p "$${PULUMI_BACKEND_URL#file://}" ;; esac
 	$(STACK_TOOL) unlock
 	pulumi stack select --create $(STACK) >/dev/null

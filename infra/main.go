@@ -80,6 +80,7 @@ func deploy(ctx *pulumi.Context, cfg config.Config, host host, hooks hooks) erro
 		Image:     nginx.ID,
 		Proxy:     cfg.Proxy,
 		AppPort:   cfg.App.Port,
+		StopGrace: cfg.App.StopGrace,
 		Replicas:  running.Names,
 		Authority: cert.Authority,
 		Cert:      cert.Certificate,

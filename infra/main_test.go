@@ -120,7 +120,7 @@ func TestTheStackIsDeclared(t *testing.T) {
 	if err := run(r, settings(t), calmHost{}); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"helloworld-test-proxy", "helloworld-test-replica-1", "helloworld-test-replica-2", "helloworld-test-replica-3", "helloworld-test-revision"}
+	want := []string{"helloworld-test-proxy", "helloworld-test-proxy-check", "helloworld-test-replica-1", "helloworld-test-replica-2", "helloworld-test-replica-3", "helloworld-test-revision"}
 	if got := r.ofType(containerType); !slices.Equal(got, want) {
 		t.Errorf("containers %q, want %q", got, want)
 	}
@@ -153,7 +153,7 @@ func TestEveryContainerIsHardened(t *testing.T) {
 	}
 	for _, name := range r.ofType(containerType) {
 		c := r.inputs(t, containerType, name)
-		isRevision := strings.HasSuffix(name, "revision")
+		isRevision := strings.HasSuffix(name, "revision") // takes its files with it
 		if c["readOnly"].BoolValue() == isRevision {
 			t.Errorf("%s: readOnly is %v", name, c["readOnly"])
 		}
@@ -201,7 +201,7 @@ func TestEachFailureComesOut(t *testing.T) {
 
 func TestAFailedRevisionIsAnErrorWithItsLog(t *testing.T) {
 	err := run(&recorder{exitCode: 1}, settings(t), calmHost{})
-	if err == nil || !strings.Contains(err.Error(), "failed (exit code 1), the one before serves on") || !strings.Contains(err.Error(), "the revision's log") {
+	if err == nil || !strings.Contains(err.Error(), "failed (exit code 1), what served before serves on") || !strings.Contains(err.Error(), "the revision's log") {
 		t.Errorf("error is %v", err)
 	}
 }

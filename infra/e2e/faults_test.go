@@ -1,8 +1,11 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -10,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"helloworld/infra/config"
 )
 
 // TestFaults makes every change fail that can, and breaks what runs, under load.
@@ -34,6 +39,8 @@ func TestFaults(t *testing.T) {
 		{"AStoppedReplicaIsStarted", stoppedReplica},
 		{"ARemovedReplicaIsNoticed", removedReplica},
 		{"ARestartedProxyServesTheLastRevision", restartedProxy},
+		{"ABadAnswerTakesNobodyDown", badAnswer},
+		{"ABadProxyIsRefused", badProxy},
 	} {
 		t.Run(fault.name, func(t *testing.T) { fault.run(t, p) })
 	}
@@ -168,7 +175,7 @@ func failingBuild(t *testing.T, p *project) {
 
 func refusedRevision(t *testing.T, p *project) {
 	restore := p.edit(t, "infra/proxy/nginx.conf.tmpl", "server_tokens off;", "server_tokens off;\n    no_such_directive on;")
-	failsSafely(t, p, restore, "proxy revision", "nginx refuses it", `unknown directive "no_such_directive"`)
+	failsSafely(t, p, restore, "the proxy's revision failed", "nginx refuses it", `unknown directive "no_such_directive"`)
 }
 
 func wrongPort(t *testing.T, p *project) {
@@ -261,6 +268,57 @@ func removedReplica(t *testing.T, p *project) {
 	p.failingUp(t, "is gone: pulumi up --refresh makes it anew")
 	p.up(t, "--refresh")
 	p.mended(t)
+}
+
+// badAnswer asks for what the service answers with 503, again and again: no
+// other request suffers.
+func badAnswer(t *testing.T, p *project) {
+	restore := p.edit(t, "app/handler.go", `"/helloworld": route(`, `"/broken": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			writeError(w, http.StatusServiceUnavailable)
+		}),
+		"/helloworld": route(`)
+	p.up(t)
+	load := p.startLoad(false)
+	for range 200 {
+		response, body := p.get(t, "GET", "/broken", nil)
+		if response.StatusCode != 503 || body != `{"error":"service unavailable"}` {
+			t.Fatalf("answered %s %s", response.Status, body)
+		}
+	}
+	load.end(t)
+	restore()
+	p.mended(t)
+}
+
+// badProxy gives the proxy what it cannot run with: it is not even stopped.
+func badProxy(t *testing.T, p *project) {
+	load := p.startLoad(false)
+	defer load.end(t)
+	before := inspect(t, p.containers(t, "proxy")[0])[0].State.StartedAt
+	p.set(t, "images.nginx", p.builder(t)) // it has sh, and nothing else that is needed
+	p.failingUp(t, "the check of the proxy's image failed", "the image has no nginx")
+	p.unset(t, "images")
+	p.set(t, "proxy.bind", "192.0.2.1")
+	p.failingUp(t, "proxy.bind is 192.0.2.1: allowed is an address of this host")
+	p.set(t, "proxy.bind", "127.0.0.1")
+	p.mended(t)
+	if after := inspect(t, p.containers(t, "proxy")[0])[0].State.StartedAt; after != before {
+		t.Error("the proxy was restarted")
+	}
+}
+
+// builder returns the reference of the image that the service is built with.
+func (p *project) builder(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(p.dir, config.StandInImages))
+	if err != nil {
+		return config.UpstreamImages.Builder
+	}
+	var standIns map[string]string
+	if err := json.Unmarshal(text, &standIns); err != nil {
+		t.Fatal(err)
+	}
+	return standIns["builder"]
 }
 
 func restartedProxy(t *testing.T, p *project) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -50,6 +51,19 @@ func TestKilledRun(t *testing.T) {
 			p.up(t, "--expect-no-changes")
 		})
 	}
+	t.Run("WhileTheProxyIsMade", func(t *testing.T) {
+		old := p.containers(t, "proxy")[0]
+		p.set(t, "proxy.httpPort", strconv.Itoa(freePort(t)))
+		p.killUp(t, "proxy", func([]string) bool {
+			now := p.containers(t, "proxy")
+			return len(now) > 0 && !slices.Contains(now, old)
+		})
+		if out, err := p.run("make", "up"); err != nil {
+			t.Fatalf("make up: %v\n%s", err, out)
+		}
+		p.serves(t, 2)
+		p.up(t, "--expect-no-changes")
+	})
 	t.Run("ALivingRunIsRespected", func(t *testing.T) { livingRun(t, p) })
 	t.Run("MakeDownSweepsToo", func(t *testing.T) {
 		p.killUp(t, "down", func(before []string) bool { return len(p.containers(t, "replica")) > len(before) })

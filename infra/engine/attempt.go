@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 
 	"helloworld/infra/workload"
 
@@ -11,7 +12,8 @@ import (
 )
 
 // Attempt numbers the runs of a stack's one-shot: one more than the last run's if
-// that failed, else the same, so that only what failed is tried again.
+// that failed, else the same, so that only what failed is tried again. Without a
+// last run, which may have been pruned, the number is a new one.
 func (e *Engine) Attempt(stack, component string) (int, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
@@ -20,7 +22,7 @@ func (e *Engine) Attempt(stack, component string) (int, error) {
 		return 0, err
 	}
 	if len(runs) == 0 {
-		return 0, nil
+		return int(time.Now().Unix()), nil
 	}
 	inspected, err := e.api.ContainerInspect(ctx, runs[0].ID, client.ContainerInspectOptions{})
 	if err != nil {

@@ -36,9 +36,13 @@ func (e *Engine) checkPort(ctx context.Context, stack, key, bind string, port in
 	}
 	for _, proxy := range proxies {
 		for _, published := range proxy.Ports {
-			if int(published.PublicPort) == port {
+			if int(published.PublicPort) != port {
+				continue
+			}
+			if published.IP.String() == bind {
 				return nil
 			}
+			port = 0 // the port is the proxy's own, the address is new
 		}
 	}
 	if !strings.HasPrefix(e.api.DaemonHost(), "unix://") {

@@ -22,6 +22,10 @@ const versionLength = 12
 // context that the engine is sent, and of the parameters of the build, so that no
 // two builds share a name.
 func contextHash(folder string, parameters ...string) (string, error) {
+	folder, err := filepath.EvalSymlinks(folder)
+	if err != nil {
+		return "", err
+	}
 	ignored, err := ignoredFiles(folder)
 	if err != nil {
 		return "", err

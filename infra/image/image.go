@@ -75,9 +75,9 @@ func Hooks(ctx *pulumi.Context) (*pulumi.ResourceHookBinding, error) {
 			return nil, fmt.Errorf("remove the log of the last build: %w", err)
 		}
 	}
-	report, err := ctx.RegisterErrorHook("report-build", func(*pulumi.ErrorHookArgs) (bool, error) {
+	report, err := ctx.RegisterErrorHook("report-build", func(args *pulumi.ErrorHookArgs) (bool, error) {
 		log, err := os.ReadFile(buildLog)
-		if err != nil {
+		if err != nil || args.FailedOperation != "create" {
 			return false, nil // there was no build
 		}
 		lines := strings.Split(strings.TrimSpace(string(log)), "\n")

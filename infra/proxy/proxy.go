@@ -20,6 +20,9 @@ var bootstrapConf string
 //go:embed start.sh
 var startScript string
 
+//go:embed check.sh
+var checkScript string
+
 //go:embed revision.sh
 var applyScript string
 
@@ -39,6 +42,7 @@ type Args struct {
 	Image     pulumi.StringInput // id of an nginx image with sh and curl
 	Proxy     config.Proxy
 	AppPort   int                     // TCP port of the replicas
+	StopGrace int                     // seconds a replica has to end its requests
 	Replicas  pulumi.StringArrayInput // host names of the replicas
 	Authority pulumi.StringInput      // PEM
 	Cert      pulumi.StringInput      // PEM
@@ -66,6 +70,10 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 	if err != nil {
 		return nil, err
 	}
+	args.Image, err = check(ctx, args, volume, pulumi.Parent(p))
+	if err != nil {
+		return nil, err
+	}
 	container, err := workload.Run(ctx, args.Stack, "proxy", describe(args, volume), pulumi.Parent(p))
 	if err != nil {
 		return nil, err
@@ -79,6 +87,23 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 		return nil, fmt.Errorf("register outputs of %s: %w", name, err)
 	}
 	return p, nil
+}
+
+// check returns the image's id once the image has shown that it can run the
+// proxy: the proxy's old container goes before its new one comes.
+func check(ctx *pulumi.Context, args Args, volume *docker.Volume, opts ...pulumi.ResourceOption) (pulumi.StringInput, error) {
+	d := nginx(args, volume)
+	d.Component = "check"
+	d.OneShot = true
+	d.Command = []string{checkScript}
+	d.Env = map[string]pulumi.StringInput{"PREFIX": pulumi.String(folder)}
+	container, err := workload.Run(ctx, args.Stack, "proxy-check", d, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return pulumi.All(args.Image, workload.Succeeded(container, "the check of the proxy's image")).ApplyT(func(values []any) string {
+		return values[0].(string)
+	}).(pulumi.StringOutput), nil
 }
 
 func describe(args Args, volume *docker.Volume) workload.Description {
@@ -121,6 +146,7 @@ func apply(ctx *pulumi.Context, args Args, volume *docker.Volume, proxy *docker.
 		return render(settings{
 			proxy:       args.Proxy,
 			appPort:     args.AppPort,
+			stopGrace:   args.StopGrace,
 			servers:     values[0].([]string),
 			certificate: values[1].(string),
 			authority:   values[2].(string),
@@ -154,11 +180,8 @@ func apply(ctx *pulumi.Context, args Args, volume *docker.Volume, proxy *docker.
 	if err != nil {
 		return pulumi.StringOutput{}, err
 	}
-	return pulumi.All(id, container.ExitCode, container.ContainerLogs).ApplyT(func(values []any) (string, error) {
-		id, code, log := values[0].(string), values[1].(int), values[2].(string)
-		if code != 0 {
-			return "", fmt.Errorf("proxy revision %s failed (exit code %d), the one before serves on and nothing was removed:\n%s", id, code, log)
-		}
-		return id, nil
+	// The id stands for a revision that serves only once its container succeeded.
+	return pulumi.All(id, workload.Succeeded(container, "the proxy's revision")).ApplyT(func(values []any) string {
+		return values[0].(string)
 	}).(pulumi.StringOutput), nil
 }

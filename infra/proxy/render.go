@@ -24,7 +24,9 @@ const keepaliveMin = "300ms"
 type settings struct {
 	proxy   config.Proxy
 	appPort int
-	servers []string // host names of the replicas
+	// stopGrace is how long in seconds a replica has to end its requests.
+	stopGrace int
+	servers   []string // host names of the replicas
 	// Certificates change a revision as much as the text does.
 	certificate, authority string // PEM
 }
@@ -60,8 +62,10 @@ var privatePaths = []string{"/healthz", "/readyz", "/metrics"}
 // revision.
 func render(s settings) (revision, error) {
 	var servers strings.Builder
+	// No replica is judged by single failures, or a few bad requests would take all
+	// of them out: the engine's name server knows which ones live.
 	for _, server := range s.servers {
-		fmt.Fprintf(&servers, "server %s:%d resolve max_fails=1 fail_timeout=1s;\n", server, s.appPort)
+		fmt.Fprintf(&servers, "server %s:%d resolve max_fails=0;\n", server, s.appPort)
 	}
 	draft, err := execute(s, "")
 	if err != nil {
@@ -79,6 +83,8 @@ func execute(s settings, id string) (string, error) {
 		"Revision":        id,
 		"Folder":          folder + "/" + id,
 		"KeepaliveMin":    keepaliveMin,
+		"StopGrace":       s.stopGrace,
+		"RequestTimeout":  max(1, s.stopGrace*9/10),
 		"ServerNames":     strings.Join(serverNames(s.proxy), " "),
 		"Redirect":        s.proxy.HTTP == config.HTTPRedirect,
 		"HTTPSPortSuffix": portSuffix(s.proxy.HTTPSPort),

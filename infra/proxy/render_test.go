@@ -14,11 +14,11 @@ var update = flag.Bool("update", false, "write the golden files anew")
 var rendered = map[string]settings{
 	"redirect": {
 		proxy:   config.Proxy{Domain: "localhost", HTTPSPort: 443, HTTP: config.HTTPRedirect},
-		appPort: 8000, servers: []string{"replica-1", "replica-2"}, certificate: "CERT", authority: "CA",
+		appPort: 8000, stopGrace: 20, servers: []string{"replica-1", "replica-2"}, certificate: "CERT", authority: "CA",
 	},
 	"serve": {
 		proxy:   config.Proxy{Domain: "www.example.com", Names: []string{"example.com", "192.0.2.1"}, HTTPSPort: 8443, HTTP: config.HTTPServe},
-		appPort: 9000, servers: []string{"replica-1"}, certificate: "CERT", authority: "CA",
+		appPort: 9000, stopGrace: 1, servers: []string{"replica-1"}, certificate: "CERT", authority: "CA",
 	},
 }
 
@@ -55,6 +55,7 @@ func TestTheRevisionFollowsEverythingItDependsOn(t *testing.T) {
 	seen := map[string]string{}
 	for name, change := range map[string]func(*settings){
 		"nothing":     func(*settings) {},
+		"grace":       func(s *settings) { s.stopGrace = 5 },
 		"port":        func(s *settings) { s.appPort = 8001 },
 		"replicas":    func(s *settings) { s.servers = []string{"replica-1"} },
 		"certificate": func(s *settings) { s.certificate = "OTHER" },

@@ -1,9 +1,9 @@
 # Applies one revision of the proxy's configuration. It runs among the proxy's
 # processes and in its network, and expects REVISION, PREFIX (the folder of all
-# revisions), DOMAIN and PORT. Whatever fails, the revision before serves on.
+# revisions), DOMAIN and PORT. current.conf links to the configuration that nginx
+# runs, good.conf to the last one that was probed: whatever fails, that one serves.
 set -eu
 cd "$PREFIX"
-previous=$(readlink current.conf)
 
 say() { echo "revision $REVISION: $*"; }
 
@@ -16,28 +16,37 @@ try() {
     done
 }
 
-switch() { # to a configuration file, atomically
-    ln -s "$1" next.conf
-    mv -f next.conf current.conf
+point() { # LINK FILE: lets the link point to the file, atomically
+    ln -sfn "$2" "$1.next"
+    mv -f "$1.next" "$1"
+}
+
+switch() { # FILE: lets nginx run the configuration
+    point current.conf "$1"
     kill -HUP 1
 }
 
 fail() {
     say "$*"
-    if [ "$(readlink current.conf)" != "$previous" ]; then
-        switch "$previous"
-        say "taken back, $previous serves on"
+    if [ -n "$switched" ]; then
+        switch "$good"
+        say "taken back, $good serves on"
     fi
-    rm -rf "$REVISION" "$REVISION-joining"
+    for folder in "$REVISION" "$REVISION-joining"; do
+        [ "$good" = "$folder/nginx.conf" ] || rm -rf "$folder"
+    done
     exit 1
 }
 
 # A replica answers if it speaks HTTP, whatever it says. Leaves its address.
-answers() { address=$(curl --silent --output /dev/null --max-time 2 --write-out '%{remote_ip}:%{remote_port}' "http://$1/"); }
+answers() {
+    address=$(curl --silent --ipv4 --output /dev/null --max-time 2 --write-out '%{remote_ip}:%{remote_port}' "http://$1/")
+}
 
 # joined: each of the joining addresses has answered a request of nginx's.
 joined() {
-    seen=$(curl --silent --output /dev/null --max-time 2 --write-out '%header{x-upstream}' http://127.0.0.1:8081/service)
+    seen=$(curl --silent --max-time 5 --output /dev/null --write-out '%header{x-upstream}\n' \
+        "http://127.0.0.1:8081/service?[1-$attempts]") || true
     joining=$(echo "$joining" | grep -vxF "$seen") || return 0
     return 1
 }
@@ -52,21 +61,27 @@ probe() {
     case $status in 502 | 503 | 504) return 1 ;; esac
 }
 
-apply() { # a revision: test, switch, wait until it is live, probe
+apply() { # REVISION: tests it, switches to it, waits until it is live, probes
     nginx -q -t -c "$PREFIX/$1/nginx.conf" || fail "nginx refuses it"
+    switched=yes
     switch "$1/nginx.conf"
     try 10 live "$1" || fail "nginx does not take it: see the proxy's log"
     try 10 probe || fail "the service does not answer through it: status ${status:-none} $(cat /tmp/error)"
 }
 
-draining() { grep -l 'shutting dow[n]' /proc/[0-9]*/cmdline >/dev/null 2>&1; }
-drained() { ! draining; }
+drained() { ! grep -l 'shutting dow[n]' /proc/[0-9]*/cmdline >/dev/null 2>&1; }
 
 servers() { sed -n 's/^server \([^ ]*\) .*/\1/p' "$1"; }
 
+good=bootstrap/nginx.conf switched=
+# One at a time: a run that was killed may have left another one behind.
+exec 9>lock
+flock -w 60 9 || fail "another revision is being applied"
 try 10 serving >/dev/null || fail "the proxy does not run"
-before=$(dirname "$previous")
-touch "$before/servers.conf"
+good=$(readlink good.conf || echo "$good")
+before=$(dirname "$(readlink current.conf)")
+[ -e "$before/servers.conf" ] || { mkdir -p "$before"; : >"$before/servers.conf"; }
+
 joining=
 for server in $(servers "$REVISION/servers.conf"); do
     try 10 answers "$server" || fail "$server does not answer: is app.port right?"
@@ -76,7 +91,7 @@ done
 
 # nginx knows no address of a server that is new to it for a moment after the
 # switch. So where old servers leave and new ones join, both serve meanwhile.
-if [ -n "$joining" ] && leaving=$(grep -vxFf "$REVISION/servers.conf" "$before/servers.conf"); then
+if leaving=$(grep -vxFf "$REVISION/servers.conf" "$before/servers.conf") && [ -n "$joining" ]; then
     both=$REVISION-joining
     rm -rf "$both"
     cp -rp "$REVISION" "$both"
@@ -84,14 +99,20 @@ if [ -n "$joining" ] && leaving=$(grep -vxFf "$REVISION/servers.conf" "$before/s
     echo "$leaving" >>"$both/servers.conf"
     apply "$both"
     joining=${joining%?}
-    try 10 joined || fail "nginx does not reach $joining"
+    attempts=$((2 * $(servers "$both/servers.conf" | wc -l)))
+    try 20 joined || fail "nginx does not reach $joining"
 fi
 apply "$REVISION"
+point good.conf "$REVISION/nginx.conf"
 
 # Servers that leave are removed after this: workers that know them must be gone,
-# or busy with nothing but requests that those servers will finish.
-try 2 drained || say "long requests are still under way"
+# or busy with nothing but requests that those servers will finish. nginx tells
+# them to go a tenth of a second after the new ones have come.
+if [ -n "$leaving" ]; then
+    sleep 0.2
+    try 2 drained || say "long requests are still under way"
+fi
 for folder in */; do
-    case ${folder%/} in bootstrap | "$REVISION" | "$before") ;; *) rm -rf "$folder" ;; esac
+    case ${folder%/} in bootstrap | "$REVISION") ;; *) rm -rf "$folder" ;; esac
 done
 say "serves $(servers "$REVISION/servers.conf" | wc -l) replicas"

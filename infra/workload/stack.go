@@ -7,10 +7,17 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
+// maxNameLength is the longest name that resolves, in characters (RFC 1035).
+const maxNameLength = 63
+
 // NewStack makes the stack's network, on which its workloads find each other by
 // name, and describes the stack.
 func NewStack(ctx *pulumi.Context, hooks *pulumi.ResourceHookBinding) (*Stack, error) {
 	stack := &Stack{Project: ctx.Project(), Name: ctx.Stack(), Hooks: hooks}
+	if longest := len(stack.Prefix()) + len("-replica-100-1234567"); longest > maxNameLength {
+		return nil, fmt.Errorf("the stack's name is %s: allowed are %d characters, so that its containers' names resolve",
+			stack.Name, maxNameLength-longest+len(stack.Name))
+	}
 	if err := ctx.RegisterComponentResource("helloworld:workload:Stack", "stack", stack); err != nil {
 		return nil, fmt.Errorf("register stack: %w", err)
 	}

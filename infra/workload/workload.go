@@ -59,9 +59,9 @@ type Description struct {
 	StopSignal   string
 	StopGrace    int // seconds from StopSignal to SIGKILL
 
-	// OneShot runs to its end while the stack is deployed, among the processes
-	// and in the network of the container with the id Joins. It runs again when
-	// Attempt changes.
+	// OneShot runs to its end while the stack is deployed: among the processes and
+	// in the network of the container with the id Joins, or without a network. It
+	// runs again when Attempt changes.
 	OneShot bool
 	Joins   pulumi.StringInput
 	Attempt int
@@ -121,6 +121,18 @@ func Run(ctx *pulumi.Context, stack *Stack, name string, d Description, opts ...
 	return container, nil
 }
 
+// Succeeded returns the log of a one-shot, or an error with it if it failed: that
+// the container failed is no error of the provider's.
+func Succeeded(oneShot *docker.Container, what string) pulumi.StringOutput {
+	return pulumi.All(oneShot.ExitCode, oneShot.ContainerLogs).ApplyT(func(values []any) (string, error) {
+		code, log := values[0].(int), values[1].(string)
+		if code != 0 {
+			return "", fmt.Errorf("%s failed (exit code %d), what served before serves on and nothing was removed:\n%s", what, code, log)
+		}
+		return log, nil
+	}).(pulumi.StringOutput)
+}
+
 func (d Description) arguments(stack *Stack) *docker.ContainerArgs {
 	args := &docker.ContainerArgs{
 		Image:               d.Image,
@@ -166,8 +178,11 @@ func (d Description) arguments(stack *Stack) *docker.ContainerArgs {
 	if d.OneShot {
 		args.Attach, args.Logs, args.MustRun = pulumi.Bool(true), pulumi.Bool(true), pulumi.Bool(false)
 		args.Restart = pulumi.String("no")
-		joined := pulumi.Sprintf("container:%s", d.Joins)
-		args.PidMode, args.NetworkMode = joined, joined
+		args.NetworkMode = pulumi.String("none")
+		if d.Joins != nil {
+			joined := pulumi.Sprintf("container:%s", d.Joins)
+			args.PidMode, args.NetworkMode = joined, joined
+		}
 		return args
 	}
 	args.Restart = pulumi.String("unless-stopped")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -123,6 +124,20 @@ func TestLocksOfOtherBackendsAreTheirOwnAffair(t *testing.T) {
 	t.Setenv("PULUMI_BACKEND_URL", "https://state.example.com")
 	if err := unlock(context.Background(), dev); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestImagesThatTheConfigurationSettlesAreNotPulled(t *testing.T) {
+	for text, want := range map[string]map[string]bool{
+		"": {},
+		"config:\n  helloworld:replicas: 2\n  helloworld:images: {}\n": {},
+		"config:\n  helloworld:images: {nginx: mine}\n":                {"nginx": true},
+		"config:\n  helloworld:app: {image: mine}\n":                   {"builder": true},
+		"config:\n  helloworld:app: x\n":                               {},
+	} {
+		if got, err := namedImages("helloworld", []byte(text)); err != nil || !maps.Equal(got, want) {
+			t.Errorf("%q: %v, %v, want %v", text, got, err, want)
+		}
 	}
 }
 

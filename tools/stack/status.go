@@ -36,7 +36,7 @@ func status(ctx context.Context, s stack) error {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "COMPONENT\tCONTAINER\tSTATUS\tIMAGE")
 	for _, c := range list.Items {
-		if c.Labels[workload.ComponentLabel] == "revision" {
+		if _, oneShot := c.Labels[workload.AttemptLabel]; oneShot {
 			continue // it has done its work
 		}
 		note := ""

@@ -22,7 +22,12 @@ func sweep(ctx context.Context, s stack) error {
 	if err != nil {
 		return err
 	}
-	sweeper := sweeper{api: api, known: known, labelled: make(client.Filters).Add("label", workload.StackLabel+"="+s.id())}
+	sweeper := sweeper{
+		api:        api,
+		known:      known,
+		labelled:   make(client.Filters).Add("label", workload.StackLabel+"="+s.id()),
+		repository: strings.ToLower(s.project + "-" + s.name + "-app"),
+	}
 	for _, step := range []func(context.Context) error{sweeper.containers, sweeper.volumes, sweeper.networks, sweeper.images} {
 		if err := step(ctx); err != nil {
 			return fmt.Errorf("sweep stack %s: %w", s.name, err)
@@ -35,6 +40,8 @@ type sweeper struct {
 	api      *client.Client
 	known    state
 	labelled client.Filters
+	// repository is the name, without a tag, of the images that the stack builds.
+	repository string
 }
 
 func (s sweeper) stray(kind, id string) bool { return !slices.Contains(s.known[kind], id) }
@@ -80,14 +87,22 @@ func (s sweeper) volumes(ctx context.Context) error {
 	return nil
 }
 
-// networks removes strays that no container is on.
+// networks removes strays that no container is on, and none that stands still was.
 func (s sweeper) networks(ctx context.Context) error {
+	containers, err := s.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: s.labelled})
+	if err != nil {
+		return err
+	}
+	claimed := map[string]bool{}
+	for _, c := range containers.Items {
+		claimed[c.Labels[workload.NetworkLabel]] = true
+	}
 	list, err := s.api.NetworkList(ctx, client.NetworkListOptions{Filters: s.labelled.Clone().Add("dangling", "true")})
 	if err != nil {
 		return err
 	}
 	for _, n := range list.Items {
-		if !s.stray(networkType, n.ID) {
+		if !s.stray(networkType, n.ID) || claimed[n.ID] {
 			continue
 		}
 		if _, err := s.api.NetworkRemove(ctx, n.ID, client.NetworkRemoveOptions{}); err != nil {
@@ -98,7 +113,7 @@ func (s sweeper) networks(ctx context.Context) error {
 	return nil
 }
 
-// images removes strays that no container uses.
+// images removes strays that no container uses, and no tag that somebody else gave.
 func (s sweeper) images(ctx context.Context) error {
 	list, err := s.api.ImageList(ctx, client.ImageListOptions{Filters: s.labelled})
 	if err != nil {
@@ -111,7 +126,7 @@ func (s sweeper) images(ctx context.Context) error {
 	for _, image := range list.Items {
 		for _, tag := range image.RepoTags {
 			// The state's id is the image's id followed by its name.
-			if !s.stray(imageType, image.ID+tag) || used[image.ID] {
+			if !strings.HasPrefix(tag, s.repository+":") || !s.stray(imageType, image.ID+tag) || used[image.ID] {
 				continue
 			}
 			if _, err := s.api.ImageRemove(ctx, tag, client.ImageRemoveOptions{}); err != nil {

@@ -28,6 +28,13 @@ func unlock(ctx context.Context, s stack) error {
 	if !ok {
 		return nil
 	}
+	if rest, ok := strings.CutPrefix(folder, "~"); ok {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return err
+		}
+		folder = home + rest
+	}
 	locks, err := readLocks(filepath.Join(folder, ".pulumi", "locks", "organization", s.project, s.name))
 	if err != nil || len(locks) == 0 {
 		return err

@@ -1,0 +1,8 @@
+# Tells whether an image can run the proxy, before the proxy is given it: the tools
+# of its revisions, and the configuration that serves now. Expects PREFIX.
+set -eu
+for tool in nginx curl flock; do
+    command -v "$tool" >/dev/null || { echo "the image has no $tool"; exit 1; }
+done
+cd "$PREFIX"
+[ ! -e good.conf ] || nginx -q -t -c "$PREFIX/good.conf"
