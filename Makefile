@@ -10,6 +10,7 @@ $(error GNU make 3.82 or newer is needed)
 endif
 
 export STACK ?= dev
+export PULUMI_STACK := $(STACK)
 
 # Everything Pulumi needs lies in .pulumi, unless the environment names another
 # backend or passphrase. The user's own ~/.pulumi is left alone.
@@ -36,12 +37,12 @@ help: ## list the commands
 up: ready ## bring the stack to what the configuration and the code say
 	@$(STACK_TOOL) sweep
 	pulumi up --stack $(STACK) --yes --skip-preview
-	pulumi stack output caCertificate --stack $(STACK) >$(LOCAL)/ca.pem
+	pulumi stack output caCertificate --stack $(STACK) >$(LOCAL)/ca-$(STACK).pem
 	url=$$(pulumi stack output url --stack $(STACK))
 	echo
 	echo "The service is at $$url/helloworld"
 	echo "  curl -k $$url/helloworld"
-	echo "  curl --cacert .pulumi/ca.pem $$url/helloworld"
+	echo "  curl --cacert .pulumi/ca-$(STACK).pem $$url/helloworld"
 
 preview: ready ## show what make up would change
 	@pulumi preview --stack $(STACK) --diff
@@ -49,7 +50,7 @@ preview: ready ## show what make up would change
 down: ready ## remove everything the stack made; its configuration stays
 	@$(STACK_TOOL) sweep
 	pulumi destroy --stack $(STACK) --yes --skip-preview
-	rm -f $(LOCAL)/ca.pem
+	rm -f $(LOCAL)/ca-$(STACK).pem
 
 status: ready ## show the containers and how they fare
 	@$(STACK_TOOL) status
@@ -65,10 +66,9 @@ logs: ## follow the logs of all containers
 	wait
 
 test: tools ## run all tests, the end-to-end tests on the real engine included
-	@(cd app && go vet ./... && go test ./...)
-	go vet ./infra/... ./tools/...
-	go test -timeout 45m -v ./infra/e2e
+	@(cd app && go test ./...)
 	go test $$(go list ./infra/... ./tools/... | grep -v /e2e)
+	go test -timeout 45m -v ./infra/e2e
 
 bench: tools ## time up, scaling, a new version and destroy, against one docker run
 	@go test -timeout 30m -run '^$$' -bench . -benchtime 1x ./infra/e2e
@@ -79,12 +79,10 @@ lint: ## check the code's form
 
 shell: ready ## a shell in which plain pulumi works on this stack
 	@echo "pulumi works here on stack $(STACK); leave with exit"
-	pulumi stack select $(STACK)
-	$${SHELL_COMMAND:-bash}
+	bash
 
-# env prints what shell sets: eval "$(make env)".
 env: ## the same as make shell, as lines for eval "$(make env)"
-	@for name in PATH PULUMI_HOME PULUMI_BACKEND_URL PULUMI_CONFIG_PASSPHRASE_FILE PULUMI_SKIP_UPDATE_CHECK DOCKER_HOST; do
+	@for name in PATH PULUMI_STACK PULUMI_HOME PULUMI_BACKEND_URL PULUMI_CONFIG_PASSPHRASE_FILE PULUMI_SKIP_UPDATE_CHECK DOCKER_HOST; do
 		[ -z "$${!name-}" ] || printf 'export %s=%q\n' $$name "$${!name}"
 	done
 

@@ -42,7 +42,7 @@ func (r *recorder) NewResource(args pulumi.MockResourceArgs) (string, resource.P
 	case imageType:
 		outputs["imageId"] = resource.NewProperty("sha256:" + args.Name)
 	case "tls:index/privateKey:PrivateKey":
-		outputs["privateKeyPem"] = resource.MakeSecret(resource.NewProperty("KEY"))
+		outputs["privateKeyPem"] = resource.NewProperty("KEY")
 	case "tls:index/certRequest:CertRequest":
 		outputs["certRequestPem"] = resource.NewProperty("REQUEST")
 	case "tls:index/selfSignedCert:SelfSignedCert", "tls:index/locallySignedCert:LocallySignedCert":

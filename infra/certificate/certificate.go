@@ -89,14 +89,12 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 	if err != nil {
 		return nil, fmt.Errorf("create server certificate: %w", err)
 	}
-	c.Authority, c.Certificate, c.Key = authority.CertPem, server.CertPem, key.PrivateKeyPem
-	return c, c.registerOutputs(ctx)
-}
-
-func (c *Certificate) registerOutputs(ctx *pulumi.Context) error {
-	return ctx.RegisterResourceOutputs(c, pulumi.Map{
-		"authority": c.Authority, "certificate": c.Certificate, "key": pulumi.ToSecret(c.Key),
-	})
+	c.Authority, c.Certificate = authority.CertPem, server.CertPem
+	c.Key = pulumi.ToSecret(key.PrivateKeyPem).(pulumi.StringOutput)
+	if err := ctx.RegisterResourceOutputs(c, pulumi.Map{"authority": c.Authority, "certificate": c.Certificate, "key": c.Key}); err != nil {
+		return nil, fmt.Errorf("register outputs of %s: %w", name, err)
+	}
+	return c, nil
 }
 
 func newKey(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (*tls.PrivateKey, error) {

@@ -17,7 +17,7 @@ type App struct {
 	Port          int               // TCP port the service listens on
 	HealthCommand []string          // run inside the container; exit code 0 means ready
 	Env           map[string]string // further environment of the service
-	EnvSecret     bool              // whether the values of Env are secret
+	EnvSecret     bool              // whether app has a secret: then all values of Env are
 	Memory        int               // limit in MB
 	CPUs          float64           // limit in cores
 	Pids          int               // limit of processes and threads

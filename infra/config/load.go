@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
@@ -15,10 +16,10 @@ import (
 // minMemory is the least memory in MB that Docker accepts as a limit.
 const minMemory = 6
 
-// StandInImages is the file, below the project's root, in which tools/images
-// names the images it built where no registry answered: a JSON object like
-// images in the configuration, which goes before it.
-const StandInImages = ".pulumi/images.json"
+// StandInImages is the folder, below the project's root, in which tools/images
+// names the images it built where no registry answered: a file for each, named
+// as the image is in the configuration, which goes before it.
+const StandInImages = ".pulumi/images"
 
 // FromEnvironment loads the configuration that the Pulumi engine hands to the
 // program of the project at root.
@@ -111,29 +112,16 @@ func (r *reader) buildContext(app App) string {
 func (r *reader) images() Images {
 	images := UpstreamImages
 	references := images.References()
-	standIns := r.standIns()
 	for _, component := range slices.Sorted(maps.Keys(references)) {
 		reference := references[component]
-		if standIn, ok := standIns[component]; ok {
-			*reference = standIn
+		standIn, err := os.ReadFile(filepath.Join(r.root, StandInImages, component))
+		switch {
+		case err == nil:
+			*reference = strings.TrimSpace(string(standIn))
+		case !errors.Is(err, os.ErrNotExist):
+			r.problems = append(r.problems, err)
 		}
 		*reference = r.text("images."+component, *reference, "an image reference", isImageReference)
 	}
 	return images
-}
-
-func (r *reader) standIns() map[string]string {
-	path := filepath.Join(r.root, StandInImages)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	var standIns map[string]string
-	if err == nil {
-		err = json.Unmarshal(text, &standIns)
-	}
-	if err != nil {
-		r.problems = append(r.problems, fmt.Errorf("read %s: %w (delete it; make up writes it again)", path, err))
-	}
-	return standIns
 }

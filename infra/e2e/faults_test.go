@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -56,12 +55,12 @@ func (p *project) start(t *testing.T) {
 	p.up(t)
 }
 
-// intact checks that nothing but the given containers runs as a replica.
-func (p *project) intact(t *testing.T, replicas []string) {
+// intact checks that the containers still run.
+func (p *project) intact(t *testing.T, containers []string) {
 	t.Helper()
-	for _, replica := range inspect(t, replicas...) {
-		if !replica.State.Running {
-			t.Errorf("%s is %s", replica.Name, replica.State.Status)
+	for _, c := range inspect(t, containers...) {
+		if !c.State.Running {
+			t.Errorf("%s is %s", c.Name, c.State.Status)
 		}
 	}
 }
@@ -270,15 +269,26 @@ func removedReplica(t *testing.T, p *project) {
 	p.mended(t)
 }
 
-// badAnswer asks for what the service answers with 503, again and again: no
-// other request suffers.
+// badAnswer asks for what the service answers too late, and for what it answers
+// with 503, again and again: no other request suffers.
 func badAnswer(t *testing.T, p *project) {
-	restore := p.edit(t, "app/handler.go", `"/helloworld": route(`, `"/broken": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	restore := p.edit(t, "app/handler.go", `"strings"`, `"strings"
+	"time"`)
+	p.edit(t, "app/handler.go", `"/helloworld": route(`, `"/broken": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			writeError(w, http.StatusServiceUnavailable)
 		}),
+		"/slow": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			time.Sleep(5 * time.Second)
+			writeError(w, http.StatusTeapot)
+		}),
 		"/helloworld": route(`)
+	p.set(t, "app.stopGrace", "2") // so a request may take 1 s
 	p.up(t)
 	load := p.startLoad(false)
+	response, body := p.get(t, "GET", "/slow", nil)
+	if response.StatusCode != 504 || !strings.HasPrefix(body, `{"error":"the replicas took too long"`) {
+		t.Errorf("answered %s %s", response.Status, body)
+	}
 	for range 200 {
 		response, body := p.get(t, "GET", "/broken", nil)
 		if response.StatusCode != 503 || body != `{"error":"service unavailable"}` {
@@ -287,6 +297,7 @@ func badAnswer(t *testing.T, p *project) {
 	}
 	load.end(t)
 	restore()
+	p.unset(t, "app.stopGrace")
 	p.mended(t)
 }
 
@@ -310,15 +321,11 @@ func badProxy(t *testing.T, p *project) {
 // builder returns the reference of the image that the service is built with.
 func (p *project) builder(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(p.dir, config.StandInImages))
+	standIn, err := os.ReadFile(filepath.Join(p.dir, config.StandInImages, "builder"))
 	if err != nil {
 		return config.UpstreamImages.Builder
 	}
-	var standIns map[string]string
-	if err := json.Unmarshal(text, &standIns); err != nil {
-		t.Fatal(err)
-	}
-	return standIns["builder"]
+	return strings.TrimSpace(string(standIn))
 }
 
 func restartedProxy(t *testing.T, p *project) {

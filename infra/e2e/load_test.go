@@ -75,13 +75,6 @@ func (l *load) run(c client) {
 	}
 }
 
-// count returns how many requests were answered up to now.
-func (l *load) count() int {
-	l.mutex.Lock()
-	defer l.mutex.Unlock()
-	return l.answers
-}
-
 // end stops the load and fails the test if one request was lost.
 func (l *load) end(tb testing.TB) {
 	tb.Helper()

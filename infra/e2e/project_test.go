@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"helloworld/infra/config"
 )
 
 // commandLimit bounds every command of a test.
@@ -93,8 +95,8 @@ func (p *project) copyFrom(tb testing.TB, root string) {
 	if err := os.Symlink(filepath.Join(root, ".pulumi/home"), filepath.Join(p.dir, ".pulumi/home")); err != nil {
 		tb.Fatal(err)
 	}
-	if text, err := os.ReadFile(filepath.Join(root, ".pulumi/images.json")); err == nil {
-		p.write(tb, ".pulumi/images.json", string(text))
+	if err := os.CopyFS(filepath.Join(p.dir, config.StandInImages), os.DirFS(filepath.Join(root, config.StandInImages))); err != nil && !os.IsNotExist(err) {
+		tb.Fatal(err)
 	}
 	p.write(tb, "Pulumi."+p.stack+".yaml", fmt.Sprintf("config:\n  helloworld:proxy:\n    bind: 127.0.0.1\n    httpPort: %d\n    httpsPort: %d\n", p.httpPort, p.httpsPort))
 	p.git(tb, "init", "--quiet")

@@ -11,7 +11,7 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// Attempt numbers the runs of a stack's one-shot: one more than the last run's if
+// Attempt numbers the runs of a one-shot of the stack (project/stack): one more than the last run's if
 // that failed, else the same, so that only what failed is tried again. Without a
 // last run, which may have been pruned, the number is a new one.
 func (e *Engine) Attempt(stack, component string) (int, error) {

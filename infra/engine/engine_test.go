@@ -2,12 +2,12 @@ package engine
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -28,15 +28,50 @@ func TestNoEngineIsOneLineThatSaysWhatToDo(t *testing.T) {
 	}
 }
 
+// TestNoPermissionIsOneLineThatSaysWhatToDo runs itself once more as a user whom
+// the socket does not know: root may do everything.
 func TestNoPermissionIsOneLineThatSaysWhatToDo(t *testing.T) {
-	for _, cause := range []error{
-		&net.OpError{Op: "dial", Net: "unix", Err: os.NewSyscallError("connect", syscall.EACCES)},
-		errors.New("permission denied while trying to connect to the docker API at unix:///var/run/docker.sock"),
-	} {
-		err := explain("unix:///var/run/docker.sock", cause)
-		if !strings.HasPrefix(err.Error(), "no permission to use the Docker Engine at unix:///var/run/docker.sock: add yourself to its group") {
-			t.Errorf("error is %v", err)
-		}
+	if os.Getenv("DOCKER_HOST_OF_ROOT") != "" {
+		t.Setenv("DOCKER_HOST", os.Getenv("DOCKER_HOST_OF_ROOT"))
+		_, err := Connect()
+		fmt.Println("error is", err)
+		return
+	}
+	dir, err := os.MkdirTemp("/tmp", "engine") // not t.TempDir: others must reach it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(dir, "docker.sock")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	if err := os.Chmod(socket, 0); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	self := filepath.Join(dir, "test")
+	if err := os.WriteFile(self, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	again := exec.Command(self, "-test.run", "^TestNoPermissionIsOneLineThatSaysWhatToDo$")
+	again.Dir = dir
+	again.Env = append(os.Environ(), "DOCKER_HOST_OF_ROOT=unix://"+socket)
+	if os.Getuid() == 0 {
+		again.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	}
+	out, err := again.CombinedOutput()
+	want := "error is no permission to use the Docker Engine at unix://" + socket + ": add yourself to its group (sudo usermod -aG docker $USER) and log in again\n"
+	if err != nil || !strings.Contains(string(out), want) {
+		t.Errorf("%v\n%swant %s", err, out, want)
 	}
 }
 
@@ -70,7 +105,6 @@ func answers(t *testing.T, paths map[string]func() any) *Engine {
 	t.Setenv("DOCKER_HOST", "unix://"+listener.Addr().String())
 	e, err := Connect()
 	if err != nil {
-		// The ping has no body to encode.
 		t.Fatal(err)
 	}
 	return e
@@ -129,23 +163,27 @@ func TestAPortIsRefusedOnlyIfSomebodyElseHasIt(t *testing.T) {
 	}
 	defer listener.Close()
 	taken := listener.Addr().(*net.TCPAddr).Port
-	c := config.Config{Proxy: config.Proxy{Bind: "127.0.0.1", HTTPPort: taken, HTTPSPort: freePort(t)}}
-	engine := func(published int) *Engine {
-		return answers(t, map[string]func() any{
+	refused := fmt.Sprintf("proxy.httpPort is %d: allowed is a free port", taken)
+	for _, test := range []struct {
+		name      string
+		bind      string
+		published object
+		want      string
+	}{
+		{"the stack's own", "127.0.0.1", object{"IP": "127.0.0.1", "PublicPort": taken}, ""},
+		{"the stack's own on all addresses", "127.0.0.1", object{"IP": "0.0.0.0", "PublicPort": taken}, ""},
+		{"the stack's own on another address", "127.0.0.1", object{"IP": "127.0.0.2", "PublicPort": taken}, refused},
+		{"another process's", "127.0.0.1", object{"IP": "127.0.0.1", "PublicPort": 1}, refused},
+		{"an address of another host", "192.0.2.1", object{"IP": "0.0.0.0", "PublicPort": taken}, "proxy.bind is 192.0.2.1: allowed is an address of this host"},
+	} {
+		e := answers(t, map[string]func() any{
 			"/_ping":           always("OK"),
-			"/containers/json": always([]object{{"Id": "proxy", "Ports": []object{{"PublicPort": published, "Type": "tcp"}}}}),
+			"/containers/json": always([]object{{"Id": "proxy", "Ports": []object{test.published}}}),
 		})
-	}
-	if err := engine(taken).Check("p/s", c); err != nil {
-		t.Errorf("the stack's own port is refused: %v", err)
-	}
-	err = engine(1).Check("p/s", c)
-	if want := fmt.Sprintf("proxy.httpPort is %d: allowed is a free port", taken); err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
-		t.Errorf("error is %v", err)
-	}
-	c.Proxy.Bind = "192.0.2.1"
-	if err := engine(1).Check("p/s", c); err == nil || !strings.Contains(err.Error(), "proxy.bind is 192.0.2.1: allowed is an address of this host") {
-		t.Errorf("error is %v", err)
+		err := e.Check("p/s", config.Config{Proxy: config.Proxy{Bind: test.bind, HTTPPort: taken, HTTPSPort: freePort(t)}})
+		if (err == nil) != (test.want == "") || err != nil && !strings.HasPrefix(err.Error(), test.want) {
+			t.Errorf("%s: error is %v, want %q", test.name, err, test.want)
+		}
 	}
 }
 

@@ -63,8 +63,10 @@ func (r *readiness) once(ctx context.Context) (bool, error) {
 	case found.RestartCount-r.restarts >= maxRestarts:
 		return false, fmt.Errorf("container %s ends again and again\n%s", r.name, r.engine.report(r.id, r.output))
 	case found.State.Status == container.StateExited:
-		_, err = r.engine.api.ContainerStart(ctx, r.id, client.ContainerStartOptions{})
-		return false, err
+		if _, err := r.engine.api.ContainerStart(ctx, r.id, client.ContainerStartOptions{}); err != nil {
+			return false, fmt.Errorf("start container %s: %w", r.name, err)
+		}
+		return false, nil
 	case !found.State.Running || found.State.Restarting:
 		return false, nil
 	}

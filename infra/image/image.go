@@ -68,7 +68,7 @@ const buildLog = "../.pulumi/build.log"
 const reportLines = 20
 
 // Hooks show the end of the log when a build fails: the provider's error names
-// only the instruction.
+// only the instruction. The log of the last build is removed first.
 func Hooks(ctx *pulumi.Context) (*pulumi.ResourceHookBinding, error) {
 	if !ctx.DryRun() {
 		if err := os.Remove(buildLog); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -24,7 +24,7 @@ var startScript string
 var checkScript string
 
 //go:embed revision.sh
-var applyScript string
+var revisionScript string
 
 // folder holds all revisions; current.conf there links to the one that serves.
 const folder = "/etc/nginx/revisions"
@@ -39,7 +39,7 @@ const (
 // Args says what the proxy serves, and to whom.
 type Args struct {
 	Stack     *workload.Stack
-	Image     pulumi.StringInput // id of an nginx image with sh and curl
+	Image     pulumi.StringInput // id of an image with nginx 1.27.4 or newer, sh, curl and flock
 	Proxy     config.Proxy
 	AppPort   int                     // TCP port of the replicas
 	StopGrace int                     // seconds a replica has to end its requests
@@ -47,7 +47,7 @@ type Args struct {
 	Authority pulumi.StringInput      // PEM
 	Cert      pulumi.StringInput      // PEM
 	Key       pulumi.StringInput      // PEM, secret
-	Attempt   int                     // how often this revision failed before
+	Attempt   int                     // number of the run: another one applies the revision again
 }
 
 // Proxy is a running nginx.
@@ -101,9 +101,7 @@ func check(ctx *pulumi.Context, args Args, volume *docker.Volume, opts ...pulumi
 	if err != nil {
 		return nil, err
 	}
-	return pulumi.All(args.Image, workload.Succeeded(container, "the check of the proxy's image")).ApplyT(func(values []any) string {
-		return values[0].(string)
-	}).(pulumi.StringOutput), nil
+	return workload.WhenSucceeded(container, "the check of the proxy's image", args.Image), nil
 }
 
 func describe(args Args, volume *docker.Volume) workload.Description {
@@ -111,7 +109,6 @@ func describe(args Args, volume *docker.Volume) workload.Description {
 	d.Component = "proxy"
 	d.Command = []string{startScript}
 	d.Env = map[string]pulumi.StringInput{"PREFIX": pulumi.String(folder), "BOOTSTRAP": pulumi.String(bootstrapConf)}
-	d.Aliases = []string{"proxy"}
 	d.Ports = []workload.Port{
 		{Bind: args.Proxy.Bind, Host: args.Proxy.HTTPPort, Container: httpPort},
 		{Bind: args.Proxy.Bind, Host: args.Proxy.HTTPSPort, Container: httpsPort},
@@ -162,7 +159,7 @@ func apply(ctx *pulumi.Context, args Args, volume *docker.Volume, proxy *docker.
 	d := nginx(args, volume)
 	d.Component = "revision"
 	d.OneShot, d.Joins, d.Attempt = true, proxy.ID(), args.Attempt
-	d.Command = []string{applyScript}
+	d.Command = []string{revisionScript}
 	d.Files = []workload.File{
 		file("nginx.conf", "0644", part(func(r revision) string { return r.nginxConf })),
 		file("servers.conf", "0644", part(func(r revision) string { return r.serversConf })),
@@ -180,8 +177,5 @@ func apply(ctx *pulumi.Context, args Args, volume *docker.Volume, proxy *docker.
 	if err != nil {
 		return pulumi.StringOutput{}, err
 	}
-	// The id stands for a revision that serves only once its container succeeded.
-	return pulumi.All(id, workload.Succeeded(container, "the proxy's revision")).ApplyT(func(values []any) string {
-		return values[0].(string)
-	}).(pulumi.StringOutput), nil
+	return workload.WhenSucceeded(container, "the proxy's revision", id), nil
 }

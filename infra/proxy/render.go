@@ -41,18 +41,19 @@ type revision struct {
 type page struct {
 	Code    int
 	Message string
+	Again   bool // the request is tried once more first
 }
 
 // errorPages are the proxy's own answers; the service's pass unchanged.
 var errorPages = []page{
-	{400, "bad request"},
-	{404, "not found"},
-	{408, "request timeout"},
-	{413, "request body too large"},
-	{414, "request URI too long"},
-	{502, "no replica answered"},
-	{503, "service unavailable"},
-	{504, "the replicas took too long"},
+	{Code: 400, Message: "bad request"},
+	{Code: 404, Message: "not found"},
+	{Code: 408, Message: "request timeout"},
+	{Code: 413, Message: "request body too large"},
+	{Code: 414, Message: "request URI too long"},
+	{Code: 502, Message: "no replica answered", Again: true},
+	{Code: 503, Message: "service unavailable"},
+	{Code: 504, Message: "the replicas took too long", Again: true},
 }
 
 // privatePaths are the service's own affair: nobody outside sees them.
@@ -71,7 +72,7 @@ func render(s settings) (revision, error) {
 	if err != nil {
 		return revision{}, err
 	}
-	sum := sha256.Sum256([]byte(strings.Join([]string{draft, servers.String(), s.certificate, s.authority, applyScript}, "\x00")))
+	sum := sha256.Sum256([]byte(strings.Join([]string{draft, servers.String(), s.certificate, s.authority, revisionScript}, "\x00")))
 	id := hex.EncodeToString(sum[:])[:12]
 	text, err := execute(s, id)
 	return revision{id: id, nginxConf: text, serversConf: servers.String()}, err

@@ -46,7 +46,7 @@ func golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("%s differs (go test ./infra/proxy -update writes it anew):\n%s", path, got)
+		t.Errorf("%s differs: go test ./infra/proxy -update writes it anew, git diff shows how", path)
 	}
 }
 
@@ -55,6 +55,8 @@ func TestTheRevisionFollowsEverythingItDependsOn(t *testing.T) {
 	seen := map[string]string{}
 	for name, change := range map[string]func(*settings){
 		"nothing":     func(*settings) {},
+		"https port":  func(s *settings) { s.proxy.HTTPSPort = 8443 },
+		"names":       func(s *settings) { s.proxy.Names = []string{"example.com"} },
 		"grace":       func(s *settings) { s.stopGrace = 5 },
 		"port":        func(s *settings) { s.appPort = 8001 },
 		"replicas":    func(s *settings) { s.servers = []string{"replica-1"} },

@@ -76,7 +76,7 @@ servers() { sed -n 's/^server \([^ ]*\) .*/\1/p' "$1"; }
 good=bootstrap/nginx.conf switched=
 # One at a time: a run that was killed may have left another one behind.
 exec 9>lock
-flock -w 60 9 || fail "another revision is being applied"
+try 60 flock -n 9 || fail "another revision is being applied"
 try 10 serving >/dev/null || fail "the proxy does not run"
 good=$(readlink good.conf || echo "$good")
 before=$(dirname "$(readlink current.conf)")

@@ -18,7 +18,7 @@ const (
 	NetworkLabel   = "helloworld.network"   // id of the stack's network, which no other stack has
 	ComponentLabel = "helloworld.component" // replica, proxy, ...
 	PidsLabel      = "helloworld.pids"      // limit of processes and threads
-	AttemptLabel   = "helloworld.attempt"   // how often a one-shot was tried in vain before
+	AttemptLabel   = "helloworld.attempt"   // number of a one-shot's run
 )
 
 // Stack is what all workloads of one stack share.
@@ -28,7 +28,7 @@ type Stack struct {
 	Project string
 	Name    string
 	Network *docker.Network
-	Hooks   *pulumi.ResourceHookBinding // run when a container was made, or could not be
+	Hooks   *pulumi.ResourceHookBinding // run by Pulumi when a container was made
 }
 
 // ID is the value of StackLabel.
@@ -43,7 +43,6 @@ type Description struct {
 	Image        pulumi.StringInput // id of an image on the engine
 	Entrypoint   []string
 	Command      []string
-	User         string
 	Hostname     string
 	Env          map[string]pulumi.StringInput
 	Files        []File
@@ -121,15 +120,15 @@ func Run(ctx *pulumi.Context, stack *Stack, name string, d Description, opts ...
 	return container, nil
 }
 
-// Succeeded returns the log of a one-shot, or an error with it if it failed: that
-// the container failed is no error of the provider's.
-func Succeeded(oneShot *docker.Container, what string) pulumi.StringOutput {
-	return pulumi.All(oneShot.ExitCode, oneShot.ContainerLogs).ApplyT(func(values []any) (string, error) {
-		code, log := values[0].(int), values[1].(string)
+// WhenSucceeded returns the value once the one-shot has succeeded, or an error with
+// its log: the provider takes a container that failed for a good one.
+func WhenSucceeded(oneShot *docker.Container, what string, value pulumi.StringInput) pulumi.StringOutput {
+	return pulumi.All(value, oneShot.ExitCode, oneShot.ContainerLogs).ApplyT(func(values []any) (string, error) {
+		value, code, log := values[0].(string), values[1].(int), values[2].(string)
 		if code != 0 {
 			return "", fmt.Errorf("%s failed (exit code %d), what served before serves on and nothing was removed:\n%s", what, code, log)
 		}
-		return log, nil
+		return value, nil
 	}).(pulumi.StringOutput)
 }
 
@@ -162,9 +161,6 @@ func (d Description) arguments(stack *Stack) *docker.ContainerArgs {
 		// As a quota: cpus is read back in another spelling and would show as changed.
 		args.CpuPeriod = pulumi.Int(cpuPeriod)
 		args.CpuQuota = pulumi.Int(int(d.CPUs * cpuPeriod))
-	}
-	if d.User != "" {
-		args.User = pulumi.String(d.User)
 	}
 	if d.Hostname != "" {
 		args.Hostname = pulumi.String(d.Hostname)

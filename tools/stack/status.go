@@ -15,7 +15,7 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// status prints the stack's running containers and how they fare.
+// status prints the stack's containers and how they fare, without one-shots.
 func status(ctx context.Context, s stack) error {
 	known, err := load(ctx, s)
 	if err != nil {

@@ -87,7 +87,7 @@ func (s sweeper) volumes(ctx context.Context) error {
 	return nil
 }
 
-// networks removes strays that no container is on, and none that stands still was.
+// networks removes strays that no container is on, nor a stopped one belongs to.
 func (s sweeper) networks(ctx context.Context) error {
 	containers, err := s.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: s.labelled})
 	if err != nil {
