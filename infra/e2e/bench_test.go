@@ -40,7 +40,7 @@ func BenchmarkStack(b *testing.B) {
 		measure("up without a change", func() { p.up(b, "--expect-no-changes") })
 		p.set(b, "replicas", "4")
 		measure("2 to 4 replicas", up)
-		p.edit(b, "app/main.go", "package main", "package main\n\n// new")
+		p.edit(b, "app/main.go", "package main", fmt.Sprintf("package main\n\n// built at %s", time.Now()))
 		measure("new version of 4 replicas", up)
 		p.set(b, "replicas", "2")
 		measure("4 to 2 replicas", up)

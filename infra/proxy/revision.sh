@@ -69,7 +69,13 @@ apply() { # REVISION: tests it, switches to it, waits until it is live, probes
     try 10 probe || fail "the service does not answer through it: status ${status:-none} $(cat /tmp/error)"
 }
 
-drained() { ! grep -l 'shutting dow[n]' /proc/[0-9]*/cmdline >/dev/null 2>&1; }
+workers() { grep -ls 'nginx: worke[r]' /proc/[0-9]*/cmdline | cut -d / -f 3; }
+
+drained() { # the workers from before the switch are gone
+    for worker in $old; do
+        [ ! -e "/proc/$worker" ] || return 1
+    done
+}
 
 servers() { sed -n 's/^server \([^ ]*\) .*/\1/p' "$1"; }
 
@@ -102,14 +108,13 @@ if leaving=$(grep -vxFf "$REVISION/servers.conf" "$before/servers.conf") && [ -n
     attempts=$((2 * $(servers "$both/servers.conf" | wc -l)))
     try 20 joined || fail "nginx does not reach $joining"
 fi
+old=$(workers)
 apply "$REVISION"
 point good.conf "$REVISION/nginx.conf"
 
 # Servers that leave are removed after this: workers that know them must be gone,
-# or busy with nothing but requests that those servers will finish. nginx tells
-# them to go a tenth of a second after the new ones have come.
+# or busy with nothing but requests that those servers will finish.
 if [ -n "$leaving" ]; then
-    sleep 0.2
     try 2 drained || say "long requests are still under way"
 fi
 for folder in */; do
