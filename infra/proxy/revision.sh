@@ -28,6 +28,7 @@ switch() { # FILE: lets nginx run the configuration
 
 fail() {
     say "$*"
+    good=$(readlink good.conf || echo bootstrap/nginx.conf)
     if [ -n "$switched" ]; then
         switch "$good"
         say "taken back, $good serves on"
@@ -79,12 +80,11 @@ drained() { # the workers from before the switch are gone
 
 servers() { sed -n 's/^server \([^ ]*\) .*/\1/p' "$1"; }
 
-good=bootstrap/nginx.conf switched=
+switched=
 # One at a time: a run that was killed may have left another one behind.
 exec 9>lock
 try 60 flock -n 9 || fail "another revision is being applied"
 try 10 serving >/dev/null || fail "the proxy does not run"
-good=$(readlink good.conf || echo "$good")
 before=$(dirname "$(readlink current.conf)")
 [ -e "$before/servers.conf" ] || { mkdir -p "$before"; : >"$before/servers.conf"; }
 
