@@ -18,7 +18,7 @@ type host interface {
 	LimitPids(container string) error
 }
 
-// hooks are run by the engine when it has made a resource, or could not.
+// hooks are run by Pulumi when a resource was made, or could not be.
 type hooks struct {
 	container *pulumi.ResourceHookBinding
 	build     *pulumi.ResourceHookBinding
