@@ -71,7 +71,7 @@ func deploy(ctx *pulumi.Context, cfg config.Config, host host, hooks hooks) erro
 	if err != nil {
 		return err
 	}
-	attempt, err := host.Attempt(stack.ID(), "revision")
+	attempt, err := host.Attempt(id, "revision")
 	if err != nil {
 		return err
 	}

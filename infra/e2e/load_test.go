@@ -96,27 +96,23 @@ func (l *load) end(tb testing.TB) {
 func insecure() *tls.Config { return &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"} }
 
 func http2Client(address string) client {
-	transport := &http.Transport{TLSClientConfig: insecure(), ForceAttemptHTTP2: true}
-	c := http.Client{Transport: transport, Timeout: 30 * time.Second}
-	return client{"HTTP/2 GET", func() error {
-		response, err := c.Get("https://" + address + "/helloworld")
-		if err != nil {
-			return err
-		}
-		if response.ProtoMajor != 2 {
-			return fmt.Errorf("answered over %s", response.Proto)
-		}
-		return expect(response, 200)
-	}}
+	return httpClient("HTTP/2 GET", address, 2, &http.Transport{TLSClientConfig: insecure(), ForceAttemptHTTP2: true})
 }
 
 func newConnectionClient(address string) client {
-	transport := &http.Transport{TLSClientConfig: insecure(), DisableKeepAlives: true}
+	return httpClient("new connection GET", address, 1, &http.Transport{TLSClientConfig: insecure(), DisableKeepAlives: true})
+}
+
+// httpClient expects answers over the major version of HTTP.
+func httpClient(name, address string, major int, transport *http.Transport) client {
 	c := http.Client{Transport: transport, Timeout: 30 * time.Second}
-	return client{"new connection GET", func() error {
+	return client{name, func() error {
 		response, err := c.Get("https://" + address + "/helloworld")
 		if err != nil {
 			return err
+		}
+		if response.ProtoMajor != major {
+			return fmt.Errorf("answered over %s", response.Proto)
 		}
 		return expect(response, 200)
 	}}

@@ -11,9 +11,10 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// Attempt numbers the runs of a one-shot of the stack (project/stack): one more than the last run's if
-// that failed, else the same, so that only what failed is tried again. Without a
-// last run, which may have been pruned, the number is a new one.
+// Attempt numbers the runs of a one-shot of the stack (project/stack): one more
+// than the last run's if that failed, else the same, so that only what failed is
+// tried again. Without a last run, which may have been pruned, the number is a new
+// one.
 func (e *Engine) Attempt(stack, component string) (int, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()

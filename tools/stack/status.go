@@ -12,40 +12,32 @@ import (
 	"helloworld/infra/workload"
 
 	"github.com/moby/moby/api/types/container"
-	"github.com/moby/moby/client"
 )
 
 // status prints the stack's containers and how they fare, without one-shots.
 func status(ctx context.Context, s stack) error {
-	known, err := load(ctx, s)
+	v, err := look(ctx, s)
 	if err != nil {
 		return err
 	}
-	api, err := client.New(client.FromEnv)
+	containers, err := v.containers(ctx)
 	if err != nil {
 		return err
 	}
-	list, err := api.ContainerList(ctx, client.ContainerListOptions{
-		All:     true,
-		Filters: make(client.Filters).Add("label", workload.StackLabel+"="+s.id()),
-	})
-	if err != nil {
-		return err
-	}
-	slices.SortFunc(list.Items, func(a, b container.Summary) int { return cmp.Compare(a.Names[0], b.Names[0]) })
+	slices.SortFunc(containers, func(a, b container.Summary) int { return cmp.Compare(a.Names[0], b.Names[0]) })
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "COMPONENT\tCONTAINER\tSTATUS\tIMAGE")
-	for _, c := range list.Items {
+	for _, c := range containers {
 		if _, oneShot := c.Labels[workload.AttemptLabel]; oneShot {
 			continue // it has done its work
 		}
 		note := ""
-		if !slices.Contains(known[containerType], c.ID) {
+		if v.stray(containerType, c.ID) {
 			note = " (in no state: make up sweeps it)"
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s%s\t%s\n", c.Labels[workload.ComponentLabel], strings.TrimPrefix(c.Names[0], "/"), c.Status, note, c.Image)
 	}
-	if len(known[containerType]) == 0 {
+	if len(v.known[containerType]) == 0 {
 		fmt.Fprintln(table, "nothing runs: make up")
 	}
 	return table.Flush()

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"helloworld/infra/workload"
@@ -14,21 +13,12 @@ import (
 // sweep removes what carries the stack's label and is in no state: a run that was
 // killed left it behind, and no other run knows of it.
 func sweep(ctx context.Context, s stack) error {
-	known, err := load(ctx, s)
+	v, err := look(ctx, s)
 	if err != nil {
 		return err
 	}
-	api, err := client.New(client.FromEnv)
-	if err != nil {
-		return err
-	}
-	sweeper := sweeper{
-		api:        api,
-		known:      known,
-		labelled:   make(client.Filters).Add("label", workload.StackLabel+"="+s.id()),
-		repository: strings.ToLower(s.project + "-" + s.name + "-app"),
-	}
-	for _, step := range []func(context.Context) error{sweeper.containers, sweeper.volumes, sweeper.networks, sweeper.images} {
+	sweeper := sweeper{view: v, repository: strings.ToLower(s.project + "-" + s.name + "-app")}
+	for _, step := range []func(context.Context) error{sweeper.sweepContainers, sweeper.sweepVolumes, sweeper.sweepNetworks, sweeper.sweepImages} {
 		if err := step(ctx); err != nil {
 			return fmt.Errorf("sweep stack %s: %w", s.name, err)
 		}
@@ -37,27 +27,23 @@ func sweep(ctx context.Context, s stack) error {
 }
 
 type sweeper struct {
-	api      *client.Client
-	known    state
-	labelled client.Filters
+	view
 	// repository is the name, without a tag, of the images that the stack builds.
 	repository string
 }
-
-func (s sweeper) stray(kind, id string) bool { return !slices.Contains(s.known[kind], id) }
 
 func swept(kind, name string) {
 	fmt.Printf("swept: %s %s, which a killed run left behind\n", kind, name)
 }
 
-// containers removes strays of this state's network only: another checkout's
+// sweepContainers removes strays of this state's network only: another checkout's
 // stack may have the same name, but never the same network.
-func (s sweeper) containers(ctx context.Context) error {
-	list, err := s.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: s.labelled})
+func (s sweeper) sweepContainers(ctx context.Context) error {
+	containers, err := s.containers(ctx)
 	if err != nil {
 		return err
 	}
-	for _, c := range list.Items {
+	for _, c := range containers {
 		if !s.stray(containerType, c.ID) || s.stray(networkType, c.Labels[workload.NetworkLabel]) {
 			continue
 		}
@@ -69,8 +55,8 @@ func (s sweeper) containers(ctx context.Context) error {
 	return nil
 }
 
-// volumes removes strays that no container uses.
-func (s sweeper) volumes(ctx context.Context) error {
+// sweepVolumes removes strays that no container uses.
+func (s sweeper) sweepVolumes(ctx context.Context) error {
 	list, err := s.api.VolumeList(ctx, client.VolumeListOptions{Filters: s.labelled.Clone().Add("dangling", "true")})
 	if err != nil {
 		return err
@@ -87,14 +73,14 @@ func (s sweeper) volumes(ctx context.Context) error {
 	return nil
 }
 
-// networks removes strays that no container is on, nor a stopped one belongs to.
-func (s sweeper) networks(ctx context.Context) error {
-	containers, err := s.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: s.labelled})
+// sweepNetworks removes strays that no container is on, nor a stopped one belongs to.
+func (s sweeper) sweepNetworks(ctx context.Context) error {
+	containers, err := s.containers(ctx)
 	if err != nil {
 		return err
 	}
 	claimed := map[string]bool{}
-	for _, c := range containers.Items {
+	for _, c := range containers {
 		claimed[c.Labels[workload.NetworkLabel]] = true
 	}
 	list, err := s.api.NetworkList(ctx, client.NetworkListOptions{Filters: s.labelled.Clone().Add("dangling", "true")})
@@ -113,8 +99,8 @@ func (s sweeper) networks(ctx context.Context) error {
 	return nil
 }
 
-// images removes strays that no container uses, and no tag that somebody else gave.
-func (s sweeper) images(ctx context.Context) error {
+// sweepImages removes strays that no container uses, and no tag that somebody else gave.
+func (s sweeper) sweepImages(ctx context.Context) error {
 	list, err := s.api.ImageList(ctx, client.ImageListOptions{Filters: s.labelled})
 	if err != nil {
 		return err

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"context"
+	"slices"
+
+	"helloworld/infra/workload"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+)
+
+// view is a stack as Pulumi's state and the engine show it.
+type view struct {
+	api      *client.Client
+	known    state
+	labelled client.Filters // what carries the stack's label
+}
+
+func look(ctx context.Context, s stack) (view, error) {
+	known, err := load(ctx, s)
+	if err != nil {
+		return view{}, err
+	}
+	api, err := client.New(client.FromEnv)
+	if err != nil {
+		return view{}, err
+	}
+	return view{api: api, known: known, labelled: make(client.Filters).Add("label", workload.StackLabel+"="+s.id())}, nil
+}
+
+// stray tells whether the state knows nothing of a resource of the engine's.
+func (v view) stray(kind, id string) bool { return !slices.Contains(v.known[kind], id) }
+
+// containers lists the stack's containers, running or not.
+func (v view) containers(ctx context.Context) ([]container.Summary, error) {
+	list, err := v.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: v.labelled})
+	return list.Items, err
+}
