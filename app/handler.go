@@ -13,7 +13,7 @@ import (
 // newHandler routes the service's requests by their exact path. Every answer but
 // the metrics is JSON.
 func newHandler(replica string, ready *atomic.Bool, logger *slog.Logger) http.Handler {
-	m := newMetrics()
+	m := newMetrics(replica)
 	route := func(name string, level slog.Level, handler http.HandlerFunc) http.Handler {
 		return logRequests(logger, level, name, m.instrument(name, handler))
 	}

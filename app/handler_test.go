@@ -96,12 +96,12 @@ func TestMetricsCountByRouteMethodAndCodeNeverByRawPath(t *testing.T) {
 	send(t, "BREW", url+"/helloworld", "", nil)
 	_, text := send(t, "GET", url+"/metrics", "", nil)
 	for _, want := range []string{
-		`http_requests_total{code="200",method="get",route="/helloworld"} 1`,
-		`http_requests_total{code="404",method="get",route="other"} 1`,
-		`http_requests_total{code="405",method="unknown",route="/helloworld"} 1`,
-		`http_request_duration_seconds_count{code="200",method="get",route="/helloworld"} 1`,
-		`http_requests_in_flight 1`,
-		`app_build_info{version="dev"} 1`,
+		`http_requests_total{code="200",method="get",replica="replica-7",route="/helloworld",version="dev"} 1`,
+		`http_requests_total{code="404",method="get",replica="replica-7",route="other",version="dev"} 1`,
+		`http_requests_total{code="405",method="unknown",replica="replica-7",route="/helloworld",version="dev"} 1`,
+		`http_request_duration_seconds_count{code="200",method="get",replica="replica-7",route="/helloworld",version="dev"} 1`,
+		`http_requests_in_flight{replica="replica-7",version="dev"} 1`,
+		`app_build_info{replica="replica-7",version="dev"} 1`,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("metrics lack %s", want)

@@ -9,7 +9,8 @@ import (
 )
 
 // metrics counts the requests by route template, method and status code; it
-// never sees a raw path.
+// never sees a raw path. What is said of requests carries the replica and its
+// version: an address says little.
 type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
@@ -17,7 +18,7 @@ type metrics struct {
 	inFlight prometheus.Gauge
 }
 
-func newMetrics() *metrics {
+func newMetrics(replica string) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -35,12 +36,13 @@ func newMetrics() *metrics {
 		}),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name:        "app_build_info",
-		Help:        "Always 1; its label is the version that runs.",
-		ConstLabels: prometheus.Labels{"version": version},
+		Name: "app_build_info",
+		Help: "Always 1; its label is the version that runs.",
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.requests, m.duration, m.inFlight, build,
+	own := prometheus.WrapRegistererWith(prometheus.Labels{"replica": replica, "version": version}, m.registry)
+	own.MustRegister(m.requests, m.duration, m.inFlight, build)
+	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
