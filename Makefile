@@ -38,11 +38,8 @@ up: ready ## bring the stack to what the configuration and the code say
 	@$(STACK_TOOL) sweep
 	pulumi up --stack $(STACK) --yes --skip-preview
 	pulumi stack output caCertificate --stack $(STACK) >$(LOCAL)/ca-$(STACK).pem
-	url=$$(pulumi stack output url --stack $(STACK))
 	echo
-	echo "The service is at $$url/helloworld"
-	echo "  curl -k $$url/helloworld"
-	echo "  curl --cacert .pulumi/ca-$(STACK).pem $$url/helloworld"
+	$(STACK_TOOL) urls
 
 preview: ready ## show what make up would change
 	@pulumi preview --stack $(STACK) --diff
@@ -52,7 +49,7 @@ down: ready ## remove everything the stack made; its configuration stays
 	pulumi destroy --stack $(STACK) --yes --skip-preview
 	rm -f $(LOCAL)/ca-$(STACK).pem
 
-status: ready ## show the containers and how they fare
+status: ready ## show the containers, what Prometheus reaches, and the alerts
 	@$(STACK_TOOL) status
 
 logs: ## follow the logs of all containers
@@ -75,7 +72,7 @@ bench: tools ## time up, scaling, a new version and destroy, against one docker 
 
 lint: ## check the code's form
 	@test -z "$$(gofmt -l app infra tools)" || { gofmt -l app infra tools; echo "gofmt changes these"; exit 1; }
-	for module in . app tools/pulumi tools/plugins; do (cd $$module && go vet -tags no_compose ./... && go mod tidy -diff); done
+	for module in . app tools/cadvisor tools/pulumi tools/plugins; do (cd $$module && go vet -tags no_compose ./... && go mod tidy -diff); done
 
 shell: ready ## a shell in which plain pulumi works on this stack
 	@echo "pulumi works here on stack $(STACK); leave with exit"

@@ -16,6 +16,8 @@ type host interface {
 	Attempt(stack, component string) (int, error)
 	AwaitReady(container string, command []string, limit time.Duration) error
 	LimitPids(container string) error
+	Socket() string
+	Layers() (string, error)
 }
 
 // hooks are run by Pulumi when a resource was made, or could not be.

@@ -36,7 +36,7 @@ func (r *recorder) NewResource(args pulumi.MockResourceArgs) (string, resource.P
 	case containerType:
 		outputs["name"] = resource.NewProperty(args.Name + "-1234567")
 		outputs["exitCode"] = resource.NewProperty(r.exitCode)
-		outputs["containerLogs"] = resource.NewProperty("the revision's log")
+		outputs["containerLogs"] = resource.NewProperty("the log of the revision")
 	case "docker:index/network:Network", "docker:index/volume:Volume":
 		outputs["name"] = resource.NewProperty(args.Name + "-1234567")
 	case imageType:
@@ -90,6 +90,8 @@ type calmHost struct {
 func (h calmHost) Check(string, config.Config) error                { return h.refusal }
 func (h calmHost) Attempt(string, string) (int, error)              { return 7, nil }
 func (h calmHost) LimitPids(string) error                           { return nil }
+func (h calmHost) Socket() string                                   { return "/var/run/docker.sock" }
+func (h calmHost) Layers() (string, error)                          { return "/var/lib/docker/image", nil }
 func (h calmHost) AwaitReady(string, []string, time.Duration) error { return h.notReady }
 
 func settings(t *testing.T) config.Config {
@@ -105,7 +107,10 @@ func settings(t *testing.T) config.Config {
 			Env: map[string]string{"TOKEN": "hush"}, EnvSecret: true,
 			Memory: 64, CPUs: 0.5, Pids: 100, StartTimeout: 1, StopGrace: 20,
 		},
-		Proxy:  config.Proxy{Domain: "localhost", Bind: "127.0.0.1", HTTPPort: 80, HTTPSPort: 443, HTTP: config.HTTPRedirect},
+		Proxy: config.Proxy{Domain: "localhost", Bind: "127.0.0.1", HTTPPort: 80, HTTPSPort: 443, HTTP: config.HTTPRedirect},
+		Monitoring: config.Monitoring{
+			Enabled: true, ProbePath: "/helloworld", Retention: "15d", RetentionSize: "1GB", PrometheusPort: 9090, AlertmanagerPort: 9093, AlertWebhook: "https://alerts.example/hush",
+		},
 		Images: config.UpstreamImages,
 	}
 }
@@ -120,17 +125,90 @@ func TestTheStackIsDeclared(t *testing.T) {
 	if err := run(r, settings(t), calmHost{}); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"helloworld-test-proxy", "helloworld-test-proxy-check", "helloworld-test-replica-1", "helloworld-test-replica-2", "helloworld-test-replica-3", "helloworld-test-revision"}
+	var want []string
+	for _, name := range []string{
+		"alertmanager", "alertmanager-revision", "blackbox-exporter", "cadvisor", "engine-filter", "grafana", "grafana-revision", "nginx-exporter", "node-exporter",
+		"prometheus", "prometheus-revision", "proxy", "proxy-check", "proxy-revision", "replica-1", "replica-2", "replica-3",
+	} {
+		want = append(want, "helloworld-test-"+name)
+	}
 	if got := r.ofType(containerType); !slices.Equal(got, want) {
 		t.Errorf("containers %q, want %q", got, want)
 	}
 	for token, count := range map[string]int{
-		"docker:index/network:Network": 1, "docker:index/volume:Volume": 1, "docker:index/remoteImage:RemoteImage": 2,
-		"tls:index/privateKey:PrivateKey": 2, "tls:index/selfSignedCert:SelfSignedCert": 1, "tls:index/locallySignedCert:LocallySignedCert": 1,
+		"docker:index/network:Network": 2, "docker:index/volume:Volume": 9, "docker:index/remoteImage:RemoteImage": 9,
+		"tls:index/privateKey:PrivateKey": 3, "tls:index/selfSignedCert:SelfSignedCert": 1, "tls:index/locallySignedCert:LocallySignedCert": 1,
 	} {
 		if got := r.ofType(token); len(got) != count {
 			t.Errorf("%s: %q, want %d", token, got, count)
 		}
+	}
+}
+
+func TestWithoutMonitoringNothingOfItIsDeclared(t *testing.T) {
+	r, cfg := &recorder{}, settings(t)
+	cfg.Monitoring.Enabled = false
+	if err := run(r, cfg, calmHost{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.ofType(containerType); len(got) != 6 {
+		t.Errorf("containers %q", got)
+	}
+	if got := r.ofType(imageType); len(got) != 2 {
+		t.Errorf("images %q", got)
+	}
+}
+
+func TestWithoutItsImageGrafanaIsLeftOut(t *testing.T) {
+	r, cfg := &recorder{}, settings(t)
+	cfg.Images.Grafana = ""
+	if err := run(r, cfg, calmHost{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append(r.ofType(containerType), r.ofType(imageType)...) {
+		if strings.Contains(name, "grafana") {
+			t.Errorf("%s is declared", name)
+		}
+	}
+	if !slices.Contains(r.ofType(containerType), "helloworld-test-prometheus") {
+		t.Error("Prometheus is left out too")
+	}
+}
+
+// TestMonitoringIsForTheHostAlone: only the proxy is published on other addresses.
+func TestMonitoringIsForTheHostAlone(t *testing.T) {
+	r, cfg := &recorder{}, settings(t)
+	cfg.Proxy.Bind = "0.0.0.0"
+	if err := run(r, cfg, calmHost{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range r.ofType(containerType) {
+		ports := r.inputs(t, containerType, name)["ports"]
+		if name == "helloworld-test-proxy" || !ports.IsArray() {
+			continue
+		}
+		for _, port := range ports.ArrayValue() {
+			if ip := port.ObjectValue()["ip"].StringValue(); ip != "127.0.0.1" {
+				t.Errorf("%s is published on %s", name, ip)
+			}
+		}
+	}
+}
+
+// TestMonitoringStaysSmall adds up what its containers may use.
+func TestMonitoringStaysSmall(t *testing.T) {
+	r := &recorder{}
+	if err := run(r, settings(t), calmHost{}); err != nil {
+		t.Fatal(err)
+	}
+	memory := 0.0
+	for _, name := range r.ofType(containerType) {
+		if !strings.Contains(name, "replica") && !strings.Contains(name, "proxy") && !strings.HasSuffix(name, "-revision") {
+			memory += r.inputs(t, containerType, name)["memory"].NumberValue()
+		}
+	}
+	if memory > 1024 {
+		t.Errorf("its memory limits add up to %v MB", memory)
 	}
 }
 
@@ -153,7 +231,7 @@ func TestEveryContainerIsHardened(t *testing.T) {
 	}
 	for _, name := range r.ofType(containerType) {
 		c := r.inputs(t, containerType, name)
-		isRevision := strings.HasSuffix(name, "revision") // takes its files with it
+		isRevision := strings.HasSuffix(name, "-revision") // takes its files with it
 		if c["readOnly"].BoolValue() == isRevision {
 			t.Errorf("%s: readOnly is %v", name, c["readOnly"])
 		}
@@ -180,7 +258,7 @@ func TestSecretsAreRegisteredAsSecrets(t *testing.T) {
 	if err := run(r, settings(t), calmHost{}); err != nil {
 		t.Fatal(err)
 	}
-	for name, key := range map[string]resource.PropertyKey{"helloworld-test-revision": "uploads", "helloworld-test-replica-1": "envs"} {
+	for name, key := range map[string]resource.PropertyKey{"helloworld-test-proxy-revision": "uploads", "helloworld-test-replica-1": "envs", "helloworld-test-alertmanager-revision": "uploads", "helloworld-test-grafana": "envs", "helloworld-test-grafana-revision": "envs"} {
 		if inputs := r.inputs(t, containerType, name); !inputs[key].ContainsSecrets() {
 			t.Errorf("%s of %s has no secret", key, name)
 		}
@@ -189,7 +267,7 @@ func TestSecretsAreRegisteredAsSecrets(t *testing.T) {
 
 func TestEachFailureComesOut(t *testing.T) {
 	for _, token := range []string{
-		"helloworld:workload:Stack", "helloworld:certificate:Certificate", "helloworld:replicas:Replicas", "helloworld:proxy:Proxy",
+		"helloworld:workload:Stack", "helloworld:certificate:Certificate", "helloworld:replicas:Replicas", "helloworld:proxy:Proxy", "helloworld:monitoring:Monitoring",
 		"docker:index/network:Network", "docker:index/volume:Volume", "docker:index/remoteImage:RemoteImage", "docker:index/container:Container",
 		"tls:index/privateKey:PrivateKey", "tls:index/selfSignedCert:SelfSignedCert", "tls:index/certRequest:CertRequest", "tls:index/locallySignedCert:LocallySignedCert",
 	} {
@@ -201,7 +279,7 @@ func TestEachFailureComesOut(t *testing.T) {
 
 func TestAFailedRevisionIsAnErrorWithItsLog(t *testing.T) {
 	err := run(&recorder{exitCode: 1}, settings(t), calmHost{})
-	if err == nil || !strings.Contains(err.Error(), "failed (exit code 1), what served before serves on") || !strings.Contains(err.Error(), "the revision's log") {
+	if err == nil || !strings.Contains(err.Error(), "failed (exit code 1), what served before serves on") || !strings.Contains(err.Error(), "the log of the revision") {
 		t.Errorf("error is %v", err)
 	}
 }
@@ -212,7 +290,7 @@ func TestAReplicaThatIsNotReadyKeepsTheRevisionBack(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "not ready") {
 		t.Errorf("error is %v", err)
 	}
-	if slices.Contains(r.ofType(containerType), "helloworld-test-revision") {
+	if slices.Contains(r.ofType(containerType), "helloworld-test-proxy-revision") {
 		t.Error("the revision was made")
 	}
 }

@@ -4,10 +4,11 @@ package config
 
 // Config is a valid configuration: Load returns no other.
 type Config struct {
-	Replicas int // copies of the service, 1 to 100
-	App      App
-	Proxy    Proxy
-	Images   Images
+	Replicas   int // copies of the service, 1 to 100
+	App        App
+	Proxy      Proxy
+	Monitoring Monitoring
+	Images     Images
 }
 
 // App describes the service and one replica of it.
@@ -41,20 +42,80 @@ const (
 	HTTPServe    = "serve"    // proxies like the HTTPS port
 )
 
+// Monitoring describes what watches the stack, and who is told.
+type Monitoring struct {
+	Enabled          bool
+	ProbePath        string // path of the service that is asked for
+	Retention        string // how long samples are kept, as Prometheus spells it: 15d
+	RetentionSize    string // how much disk they may use: 1GB
+	PrometheusPort   int    // on 127.0.0.1
+	AlertmanagerPort int    // on 127.0.0.1
+	AlertWebhook     string // URL that takes Alertmanager's notifications; may be empty
+	AlertSlack       string // URL of a Slack webhook; may be empty
+	AlertEmail       Email
+	Runbook          string // URL of the runbook; empty is its path in the project
+}
+
+// Email says whom to write to; without To nobody is.
+type Email struct {
+	To       string
+	From     string
+	Server   string // host:port of an SMTP server
+	User     string // may be empty
+	Password string
+}
+
+// Receivers names who is told of alerts.
+func (m Monitoring) Receivers() []string {
+	receivers := []string{}
+	for _, receiver := range []struct{ name, to string }{
+		{"webhook", m.AlertWebhook}, {"slack", m.AlertSlack}, {"email", m.AlertEmail.To},
+	} {
+		if receiver.to != "" {
+			receivers = append(receivers, receiver.name)
+		}
+	}
+	return receivers
+}
+
 // Images holds an image reference for each component that the project does not
 // build itself, and the image the service is built with.
 type Images struct {
-	Nginx   string
-	Builder string
+	Nginx            string
+	Builder          string
+	Prometheus       string
+	Alertmanager     string
+	NodeExporter     string
+	BlackboxExporter string
+	NginxExporter    string
+	CAdvisor         string
+	Grafana          string // empty where it cannot be had: the stack runs without it
 }
 
 // UpstreamImages are the references used where the configuration names no other.
 var UpstreamImages = Images{
-	Nginx:   "nginx:1.30.5-alpine",
-	Builder: "golang:1.26.7-alpine",
+	Nginx:            "nginx:1.30.5-alpine",
+	Builder:          "golang:1.26.7-alpine",
+	Prometheus:       "prom/prometheus:v3.14.0",
+	Alertmanager:     "prom/alertmanager:v0.34.0",
+	NodeExporter:     "prom/node-exporter:v1.12.1",
+	BlackboxExporter: "prom/blackbox-exporter:v0.28.0",
+	NginxExporter:    "nginx/nginx-prometheus-exporter:1.5.1",
+	CAdvisor:         "ghcr.io/google/cadvisor:v0.60.5",
+	Grafana:          "grafana/grafana:12.4.12",
 }
 
 // References returns the images by the name they have in the configuration.
 func (i *Images) References() map[string]*string {
-	return map[string]*string{"nginx": &i.Nginx, "builder": &i.Builder}
+	return map[string]*string{
+		"nginx":            &i.Nginx,
+		"builder":          &i.Builder,
+		"prometheus":       &i.Prometheus,
+		"alertmanager":     &i.Alertmanager,
+		"nodeExporter":     &i.NodeExporter,
+		"blackboxExporter": &i.BlackboxExporter,
+		"nginxExporter":    &i.NginxExporter,
+		"cadvisor":         &i.CAdvisor,
+		"grafana":          &i.Grafana,
+	}
 }

@@ -18,7 +18,8 @@ const minMemory = 6
 
 // StandInImages is the folder, below the project's root, in which tools/images
 // names the images it built where no registry answered: a file for each, named
-// as the image is in the configuration, which goes before it.
+// as the image is in the configuration, which goes before it. The file of an image
+// that cannot be built is empty.
 const StandInImages = ".pulumi/images"
 
 // FromEnvironment loads the configuration that the Pulumi engine hands to the
@@ -76,13 +77,60 @@ func Load(source Source) (Config, error) {
 			HTTPSPort: r.port("proxy.httpsPort", 443),
 			HTTP:      r.text("proxy.http", HTTPRedirect, HTTPRedirect+" or "+HTTPServe, isHTTPMode),
 		},
+		Monitoring: Monitoring{
+			Enabled:          r.boolean("monitoring.enabled", true),
+			ProbePath:        r.text("monitoring.probePath", "/helloworld", "a path such as /helloworld", isPath),
+			Retention:        r.text("monitoring.retention", "15d", "a whole number of hours, days, weeks or years such as 15d", isRetention),
+			RetentionSize:    r.text("monitoring.retentionSize", "1GB", "a whole number of MB, GB or TB such as 1GB", isSize),
+			PrometheusPort:   r.port("monitoring.prometheusPort", 9090),
+			AlertmanagerPort: r.port("monitoring.alertmanagerPort", 9093),
+			AlertWebhook:     r.text("monitoring.alertWebhook", "", "an http or https URL", isURL),
+			AlertSlack:       r.text("monitoring.alertSlack", "", "an http or https URL", isURL),
+			AlertEmail:       r.email("monitoring.alertEmail"),
+			Runbook:          r.text("monitoring.runbook", "", "an http or https URL", isURL),
+		},
 	}
 	c.Images = r.images()
 	c.App.Build = r.buildContext(c.App)
-	if c.Proxy.HTTPPort == c.Proxy.HTTPSPort {
-		r.refuse("proxy.httpsPort", c.Proxy.HTTPSPort, "a port that proxy.httpPort does not use")
-	}
+	r.checkPorts(c)
 	return c, r.err()
+}
+
+// checkPorts refuses a port of the host that is given twice.
+func (r *reader) checkPorts(c Config) {
+	type port struct {
+		key    string
+		number int
+	}
+	ports := []port{{"proxy.httpPort", c.Proxy.HTTPPort}, {"proxy.httpsPort", c.Proxy.HTTPSPort}}
+	if c.Monitoring.Enabled {
+		ports = append(ports,
+			port{"monitoring.prometheusPort", c.Monitoring.PrometheusPort},
+			port{"monitoring.alertmanagerPort", c.Monitoring.AlertmanagerPort})
+	}
+	taken := map[int]string{}
+	for _, p := range ports {
+		if other, ok := taken[p.number]; ok {
+			r.refuse(p.key, p.number, "a port that "+other+" does not use")
+			continue
+		}
+		taken[p.number] = p.key
+	}
+}
+
+// email takes an object apart of which some members must be there.
+func (r *reader) email(key string) Email {
+	const allowed = "an object of to, from and server (host:port), and user and password where the server asks for them"
+	members := r.object(key, allowed, isEmailMember)
+	if members == nil {
+		return Email{}
+	}
+	email := Email{To: members["to"], From: members["from"], Server: members["server"], User: members["user"], Password: members["password"]}
+	if !isMailable(email) {
+		r.refuse(key, members, allowed)
+		return Email{}
+	}
+	return email
 }
 
 // buildContext returns the absolute path of the build context, or nothing if an

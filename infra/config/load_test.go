@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,8 +41,9 @@ func TestDefaults(t *testing.T) {
 			Build: filepath.Join(s.Root, "app"), Port: 8000, HealthCommand: []string{"/app", "healthcheck"},
 			Memory: 64, CPUs: 1, Pids: 100, StartTimeout: 60, StopGrace: 20,
 		},
-		Proxy:  Proxy{Domain: "localhost", Bind: "0.0.0.0", HTTPPort: 80, HTTPSPort: 443, HTTP: HTTPRedirect},
-		Images: UpstreamImages,
+		Proxy:      Proxy{Domain: "localhost", Bind: "0.0.0.0", HTTPPort: 80, HTTPSPort: 443, HTTP: HTTPRedirect},
+		Monitoring: Monitoring{Enabled: true, ProbePath: "/helloworld", Retention: "15d", RetentionSize: "1GB", PrometheusPort: 9090, AlertmanagerPort: 9093},
+		Images:     UpstreamImages,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -83,7 +85,7 @@ func TestTheDevStackShowsTheDefaults(t *testing.T) {
 	if !reflect.DeepEqual(shown, defaults) {
 		t.Errorf("Pulumi.dev.yaml %+v\ndefaults        %+v", shown, defaults)
 	}
-	for _, key := range []string{"build", "image", "port", "healthCommand", "env", "memory", "cpus", "pids", "startTimeout", "stopGrace", "domain", "names", "bind", "httpPort", "httpsPort", "http", "replicas", "images"} {
+	for _, key := range []string{"build", "image", "port", "healthCommand", "env", "memory", "cpus", "pids", "startTimeout", "stopGrace", "domain", "names", "bind", "httpPort", "httpsPort", "http", "replicas", "enabled", "probePath", "retention", "retentionSize", "prometheusPort", "alertmanagerPort", "images"} {
 		if !strings.Contains(string(text), key+":") {
 			t.Errorf("Pulumi.dev.yaml does not show %s", key)
 		}
@@ -95,7 +97,11 @@ func TestEverythingCanBeSet(t *testing.T) {
 		"replicas": "100",
 		"app":      `{"image":"registry.example:5000/team/app@sha256:` + strings.Repeat("0", 64) + `","port":"9000","healthCommand":["/bin/check"],"env":{"A":"b","N":1,"T":true},"memory":6,"cpus":"0.5","pids":10,"startTimeout":5,"stopGrace":1}`,
 		"proxy":    `{"domain":"www.example.com","names":["*.example.com","192.0.2.1","::1"],"bind":"127.0.0.1","httpPort":8080,"httpsPort":8443,"http":"serve"}`,
-		"images":   `{"nginx":"nginx:1","builder":"golang:1"}`,
+		"monitoring": `{"enabled":"false","probePath":"/x?y=z","retention":"4w","retentionSize":"500MB","prometheusPort":19090,"alertmanagerPort":19093,` +
+			`"alertWebhook":"https://alerts.example/x?y=z","alertSlack":"https://slack.example/hook","runbook":"https://www.example.com/runbook",` +
+			`"alertEmail":{"to":"ann@example.com","from":"stack@example.com","server":"mail.example.com:587","user":"ann","password":"hush"}}`,
+		"images": `{"nginx":"nginx:1","builder":"golang:1","prometheus":"prom:1","alertmanager":"am:1","nodeExporter":"node:1",` +
+			`"blackboxExporter":"blackbox:1","nginxExporter":"nginxexp:1","cadvisor":"cadvisor:1","grafana":"grafana:1"}`,
 	})
 	s.Secret = []string{"helloworld:app"}
 	got, err := Load(s)
@@ -113,7 +119,15 @@ func TestEverythingCanBeSet(t *testing.T) {
 			Domain: "www.example.com", Names: []string{"*.example.com", "192.0.2.1", "::1"}, Bind: "127.0.0.1",
 			HTTPPort: 8080, HTTPSPort: 8443, HTTP: HTTPServe,
 		},
-		Images: Images{Nginx: "nginx:1", Builder: "golang:1"},
+		Monitoring: Monitoring{
+			ProbePath: "/x?y=z", Retention: "4w", RetentionSize: "500MB", PrometheusPort: 19090, AlertmanagerPort: 19093,
+			AlertWebhook: "https://alerts.example/x?y=z", AlertSlack: "https://slack.example/hook", Runbook: "https://www.example.com/runbook",
+			AlertEmail: Email{To: "ann@example.com", From: "stack@example.com", Server: "mail.example.com:587", User: "ann", Password: "hush"},
+		},
+		Images: Images{
+			Nginx: "nginx:1", Builder: "golang:1", Prometheus: "prom:1", Alertmanager: "am:1", NodeExporter: "node:1",
+			BlackboxExporter: "blackbox:1", NginxExporter: "nginxexp:1", CAdvisor: "cadvisor:1", Grafana: "grafana:1",
+		},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -157,6 +171,24 @@ func TestABadValueIsRefusedWithKeyValueAndWhatIsAllowed(t *testing.T) {
 		{"proxy", `{"bind":"eth0"}`, `helloworld:proxy.bind is "eth0": allowed is an IP address of this host`},
 		{"proxy", `{"http":"both"}`, `helloworld:proxy.http is "both": allowed is redirect or serve`},
 		{"proxy", `{"httpPort":443}`, `helloworld:proxy.httpsPort is 443: allowed is a port that proxy.httpPort does not use`},
+		{"monitoring", `{"enabled":"maybe"}`, `helloworld:monitoring.enabled is "maybe": allowed is true or false`},
+		{"monitoring", `{"probePath":"helloworld"}`, `helloworld:monitoring.probePath is "helloworld": allowed is a path such as /helloworld`},
+		{"monitoring", `{"probePath":"/a b"}`, `helloworld:monitoring.probePath is "/a b": allowed is a path such as /helloworld`},
+		{"monitoring", `{"retention":"soon"}`, `helloworld:monitoring.retention is "soon": allowed is a whole number of hours, days, weeks or years such as 15d`},
+		{"monitoring", `{"retention":"0d"}`, `helloworld:monitoring.retention is "0d": allowed is a whole number of hours`},
+		{"monitoring", `{"retention":15}`, `helloworld:monitoring.retention is 15: allowed is a whole number of hours`},
+		{"monitoring", `{"retentionSize":"1"}`, `helloworld:monitoring.retentionSize is "1": allowed is a whole number of MB, GB or TB such as 1GB`},
+		{"monitoring", `{"alertWebhook":"alerts.example"}`, `helloworld:monitoring.alertWebhook is "alerts.example": allowed is an http or https URL`},
+		{"monitoring", `{"alertWebhook":"ftp://alerts.example"}`, `helloworld:monitoring.alertWebhook is "ftp://alerts.example": allowed is an http or https URL`},
+		{"monitoring", `{"alertSlack":"https://"}`, `helloworld:monitoring.alertSlack is "https://": allowed is an http or https URL`},
+		{"monitoring", `{"alertEmail":{"to":"ann@example.com"}}`, `helloworld:monitoring.alertEmail is {"to":"ann@example.com"}: allowed is an object of to, from and server (host:port)`},
+		{"monitoring", `{"alertEmail":{"to":"ann","from":"b@example.com","server":"mail:25"}}`, `helloworld:monitoring.alertEmail is {"from":"b@example.com","server":"mail:25","to":"ann"}: allowed is an object`},
+		{"monitoring", `{"alertEmail":{"cc":"ann@example.com"}}`, `helloworld:monitoring.alertEmail is {"cc":"ann@example.com"}: allowed is an object`},
+		{"monitoring", `{"runbook":"x"}`, `helloworld:monitoring.runbook is "x": allowed is an http or https URL`},
+		{"monitoring", `{"prometheusPort":0}`, `helloworld:monitoring.prometheusPort is 0: allowed is a whole number from 1 to 65535`},
+		{"monitoring", `{"prometheusPort":443}`, `helloworld:monitoring.prometheusPort is 443: allowed is a port that proxy.httpsPort does not use`},
+		{"monitoring", `{"alertmanagerPort":9090}`, `helloworld:monitoring.alertmanagerPort is 9090: allowed is a port that monitoring.prometheusPort does not use`},
+		{"monitoring", `{"colour":"blue"}`, `helloworld:monitoring.colour is unknown: allowed are`},
 		{"images", `{"nginx":"::"}`, `helloworld:images.nginx is "::": allowed is an image reference`},
 		{"images", `{"apache":"httpd"}`, `helloworld:images.apache is unknown: allowed are`},
 	} {
@@ -171,6 +203,22 @@ func TestAllProblemsAreInOneMessage(t *testing.T) {
 	_, err := Load(source(t, map[string]string{"replicas": "0", "a": "1", "app": `{"memory":1,"port":0}`}))
 	if err == nil || strings.Count(err.Error(), "helloworld:") != 4 {
 		t.Errorf("error is %v", err)
+	}
+}
+
+func TestPortsOfWhatIsOffAreFree(t *testing.T) {
+	if _, err := Load(source(t, map[string]string{"monitoring": `{"enabled":false,"prometheusPort":443}`})); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestReceiversAreNamed(t *testing.T) {
+	if got := (Monitoring{}).Receivers(); len(got) > 0 {
+		t.Errorf("nobody is %q", got)
+	}
+	all := Monitoring{AlertWebhook: "x", AlertSlack: "y", AlertEmail: Email{To: "z"}}
+	if got := all.Receivers(); !slices.Equal(got, []string{"webhook", "slack", "email"}) {
+		t.Errorf("everybody is %q", got)
 	}
 }
 
@@ -197,13 +245,15 @@ func TestStandInImagesGoBeforeUpstreamAndAfterTheConfiguration(t *testing.T) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for name, reference := range map[string]string{"nginx": "local/nginx:1\n", "builder": "local/builder:1\n"} {
+	for name, reference := range map[string]string{"nginx": "local/nginx:1\n", "builder": "local/builder:1\n", "grafana": ""} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(reference), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 	got, err := Load(s)
-	if want := (Images{Nginx: "local/nginx:1", Builder: "mine"}); err != nil || got.Images != want {
+	want := UpstreamImages
+	want.Nginx, want.Builder, want.Grafana = "local/nginx:1", "mine", ""
+	if err != nil || got.Images != want {
 		t.Errorf("%+v, %v", got.Images, err)
 	}
 }

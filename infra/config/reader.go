@@ -23,7 +23,7 @@ type reader struct {
 }
 
 // groups are the keys that hold an object of further keys.
-var groups = []string{"app", "proxy", "images"}
+var groups = []string{"app", "proxy", "monitoring", "images"}
 
 func newReader(source Source) *reader {
 	r := &reader{
@@ -125,6 +125,21 @@ func (r *reader) text(key, missing, allowed string, valid func(string) bool) str
 		return missing
 	}
 	return text
+}
+
+func (r *reader) boolean(key string, missing bool) bool {
+	value, ok := r.take(key)
+	if !ok {
+		return missing
+	}
+	switch scalar(value) {
+	case "true":
+		return true
+	case "false":
+		return false
+	}
+	r.refuse(key, value, "true or false")
+	return missing
 }
 
 func (r *reader) list(key string, missing []string, allowed string, valid func(string) bool) []string {

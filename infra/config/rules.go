@@ -1,8 +1,12 @@
 package config
 
 import (
+	"net"
+	"net/mail"
 	"net/netip"
+	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -11,11 +15,35 @@ import (
 var (
 	domainLabel  = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
 	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	retention    = regexp.MustCompile(`^[1-9][0-9]{0,4}[hdwy]$`)
+	path         = regexp.MustCompile(`^/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*$`)
+	size         = regexp.MustCompile(`^[1-9][0-9]{0,5}[MGT]B$`)
 )
 
 func isNotEmpty(text string) bool     { return text != "" }
 func isVariableName(text string) bool { return variableName.MatchString(text) }
 func isHTTPMode(text string) bool     { return text == HTTPRedirect || text == HTTPServe }
+
+func isPath(text string) bool      { return path.MatchString(text) }
+func isRetention(text string) bool { return retention.MatchString(text) }
+func isSize(text string) bool      { return size.MatchString(text) }
+
+func isURL(text string) bool {
+	parsed, err := url.Parse(text)
+	return err == nil && (parsed.Scheme == "http" || parsed.Scheme == "https") && parsed.Hostname() != ""
+}
+
+func isEmailMember(name string) bool {
+	return slices.Contains([]string{"to", "from", "server", "user", "password"}, name)
+}
+
+// isMailable tells whether somebody can be written to.
+func isMailable(email Email) bool {
+	_, toErr := mail.ParseAddress(email.To)
+	_, fromErr := mail.ParseAddress(email.From)
+	host, port, err := net.SplitHostPort(email.Server)
+	return toErr == nil && fromErr == nil && err == nil && host != "" && port != ""
+}
 
 func isAddress(text string) bool {
 	_, err := netip.ParseAddr(text)

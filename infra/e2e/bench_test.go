@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -28,6 +29,7 @@ func BenchmarkStack(b *testing.B) {
 	}
 	var rows []row
 	var reference time.Duration
+	var idle string
 	for b.Loop() {
 		measure := func(name string, run func()) {
 			start := time.Now()
@@ -38,6 +40,7 @@ func BenchmarkStack(b *testing.B) {
 		measure("first up, 2 replicas", up)
 		reference = dockerRun(b, p.resources(b)["images"][0])
 		measure("up without a change", func() { p.up(b, "--expect-no-changes") })
+		idle = p.idleMonitoring(b)
 		p.set(b, "replicas", "4")
 		measure("2 to 4 replicas", up)
 		p.edit(b, "app/main.go", "package main", fmt.Sprintf("package main\n\n// built at %s", time.Now()))
@@ -53,6 +56,29 @@ func BenchmarkStack(b *testing.B) {
 		fmt.Fprintf(table, "%s\t%.1f\t%.1f\t\n", row.name, row.time.Seconds(), row.time.Seconds()/reference.Seconds())
 	}
 	table.Flush()
+	fmt.Println(idle)
+}
+
+// idleMonitoring says what monitoring itself uses while nobody uses the service, as
+// it sees it: over the second minute of its life.
+func (p *project) idleMonitoring(tb testing.TB) string {
+	tb.Helper()
+	time.Sleep(2 * time.Minute)
+	sum := func(expression string) float64 {
+		found, err := p.query("sum(" + expression + ")")
+		if err != nil || len(found) != 1 {
+			tb.Fatalf("%s: %d series, %v", expression, len(found), err)
+		}
+		value, err := strconv.ParseFloat(found[0].Value[1].(string), 64)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return value
+	}
+	const own = `{component!~"replica|proxy"}`
+	return fmt.Sprintf("monitoring, idle: %.1f %% of one core, %.0f MB of at most %.0f MB",
+		100*sum("rate(container_cpu_usage_seconds_total"+own+"[1m])"),
+		sum("container_memory_working_set_bytes"+own)/(1<<20), sum("container_spec_memory_limit_bytes"+own)/(1<<20))
 }
 
 func (p *project) destroy(tb testing.TB) {

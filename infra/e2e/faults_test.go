@@ -3,8 +3,6 @@ package e2e
 import (
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -12,14 +10,12 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"helloworld/infra/config"
 )
 
 // TestFaults makes every change fail that can, and breaks what runs, under load.
 func TestFaults(t *testing.T) {
 	p := newProject(t, "faults")
-	p.start(t)
+	p.start(t, "monitoring.enabled", "false") // it has tests of its own
 	for _, fault := range []struct {
 		name string
 		run  func(*testing.T, *project)
@@ -45,13 +41,13 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// start brings the stack up with two replicas and a short patience.
-func (p *project) start(t *testing.T) {
+// start brings the stack up with two replicas, a short patience and the settings.
+func (p *project) start(t *testing.T, settings ...string) {
 	t.Helper()
 	if out, err := p.run("make", "ready"); err != nil {
 		t.Fatalf("make ready: %v\n%s", err, out)
 	}
-	p.set(t, "replicas", "2", "app.startTimeout", "5")
+	p.set(t, append(settings, "replicas", "2", "app.startTimeout", "5")...)
 	p.up(t)
 }
 
@@ -72,7 +68,7 @@ func (p *project) mended(t *testing.T) {
 	if got := len(p.containers(t, "replica")); got != 2 {
 		t.Errorf("%d replicas after the mend, want 2", got)
 	}
-	if got := len(p.containers(t, "revision")); got != 1 {
+	if got := len(p.containers(t, "proxy-revision")); got != 1 {
 		t.Errorf("%d revision containers after the mend, want 1", got)
 	}
 	p.serves(t, 2)
@@ -174,7 +170,7 @@ func failingBuild(t *testing.T, p *project) {
 
 func refusedRevision(t *testing.T, p *project) {
 	restore := p.edit(t, "infra/proxy/nginx.conf.tmpl", "server_tokens off;", "server_tokens off;\n    no_such_directive on;")
-	failsSafely(t, p, restore, "the proxy's revision failed", "nginx refuses it", `unknown directive "no_such_directive"`)
+	failsSafely(t, p, restore, "the proxy revision failed", "nginx refuses it", `unknown directive "no_such_directive"`)
 }
 
 func wrongPort(t *testing.T, p *project) {
@@ -306,7 +302,7 @@ func badProxy(t *testing.T, p *project) {
 	load := p.startLoad(false)
 	defer load.end(t)
 	before := inspect(t, p.containers(t, "proxy")[0])[0].State.StartedAt
-	p.set(t, "images.nginx", p.builder(t)) // it has sh, and nothing else that is needed
+	p.set(t, "images.nginx", reference(t, p.dir, "builder")) // it has sh, and nothing else that is needed
 	p.failingUp(t, "the check of the proxy's image failed", "the image has no nginx")
 	p.unset(t, "images")
 	p.set(t, "proxy.bind", "192.0.2.1")
@@ -316,16 +312,6 @@ func badProxy(t *testing.T, p *project) {
 	if after := inspect(t, p.containers(t, "proxy")[0])[0].State.StartedAt; after != before {
 		t.Error("the proxy was restarted")
 	}
-}
-
-// builder returns the reference of the image that the service is built with.
-func (p *project) builder(t *testing.T) string {
-	t.Helper()
-	standIn, err := os.ReadFile(filepath.Join(p.dir, config.StandInImages, "builder"))
-	if err != nil {
-		return config.UpstreamImages.Builder
-	}
-	return strings.TrimSpace(string(standIn))
 }
 
 func restartedProxy(t *testing.T, p *project) {

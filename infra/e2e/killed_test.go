@@ -23,7 +23,7 @@ func TestKilledRun(t *testing.T) {
 		came func(before []string) bool
 	}{
 		{"WhileReplicasAreMade", func(before []string) bool { return len(p.containers(t, "replica")) > len(before) }},
-		{"WhileTheRevisionIsApplied", func([]string) bool { return len(p.containers(t, "revision")) > 1 }},
+		{"WhileTheRevisionIsApplied", func([]string) bool { return len(p.containers(t, "proxy-revision")) > 1 }},
 		{"WhileOldReplicasAreRemoved", func(before []string) bool {
 			now := p.containers(t, "replica")
 			return slices.ContainsFunc(before, func(old string) bool { return !slices.Contains(now, old) })
@@ -40,7 +40,7 @@ func TestKilledRun(t *testing.T) {
 			if !strings.Contains(out, "which is dead: the lock is freed") {
 				t.Errorf("make up does not say that it freed the lock:\n%s", out)
 			}
-			for component, want := range map[string]int{"replica": 2, "proxy": 1, "revision": 1} {
+			for component, want := range map[string]int{"replica": 2, "proxy": 1, "proxy-revision": 1} {
 				if got := p.containers(t, component); len(got) != want {
 					t.Errorf("%d %s containers, want %d", len(got), component, want)
 				}

@@ -230,7 +230,10 @@ func requestIDs(t *testing.T, p *project) {
 }
 
 func hardened(t *testing.T, p *project) {
-	for _, c := range inspect(t, append(p.containers(t, "replica"), p.containers(t, "proxy")...)...) {
+	for _, c := range inspect(t, p.resources(t)["containers"]...) {
+		if _, oneShot := c.Config.Labels["helloworld.attempt"]; oneShot {
+			continue
+		}
 		h := c.HostConfig
 		if !slices.Equal(h.CapDrop, []string{"ALL"}) || h.Privileged || !h.ReadonlyRootfs || !slices.Contains(h.SecurityOpt, "no-new-privileges") {
 			t.Errorf("%s: %+v", c.Name, h)
@@ -288,7 +291,7 @@ func previewTellsTheTruth(t *testing.T, p *project) {
 		}
 	}
 	slices.Sort(changes)
-	want := []string{"create helloworld-lifecycle-replica-3", "create helloworld-lifecycle-replica-4", "replace helloworld-lifecycle-revision"}
+	want := []string{"create helloworld-lifecycle-replica-3", "create helloworld-lifecycle-replica-4", "replace helloworld-lifecycle-proxy-revision"}
 	if !slices.Equal(changes, want) {
 		t.Errorf("preview says %q, want %q", changes, want)
 	}
@@ -371,6 +374,7 @@ func changesLoseNothing(t *testing.T, p *project) {
 	if !slices.Equal(p.containers(t, "proxy"), proxyBefore) {
 		t.Error("the proxy was replaced")
 	}
+	p.firesNothing(t)
 }
 
 // serves checks that answers come from count replicas: nginx looks their addresses

@@ -27,7 +27,10 @@ type project struct {
 	stack     string
 	httpPort  int
 	httpsPort int
-	env       []string
+	// Ports of Prometheus and Alertmanager.
+	prometheusPort   int
+	alertmanagerPort int
+	env              []string
 }
 
 // newProject copies what git tracks, and what it does not ignore, to a folder of
@@ -43,7 +46,10 @@ func newProject(tb testing.TB, stack string) *project {
 			tb.Fatalf("%v: run the tests with make test", err)
 		}
 	}
-	p := &project{dir: tb.TempDir(), stack: stack, httpPort: freePort(tb), httpsPort: freePort(tb)}
+	p := &project{
+		dir: tb.TempDir(), stack: stack,
+		httpPort: freePort(tb), httpsPort: freePort(tb), prometheusPort: freePort(tb), alertmanagerPort: freePort(tb),
+	}
 	p.env = append(os.Environ(),
 		"STACK="+stack,
 		"PULUMI_BACKEND_URL=file://"+p.dir+"/.pulumi/state",
@@ -98,7 +104,15 @@ func (p *project) copyFrom(tb testing.TB, root string) {
 	if err := os.CopyFS(filepath.Join(p.dir, config.StandInImages), os.DirFS(filepath.Join(root, config.StandInImages))); err != nil && !os.IsNotExist(err) {
 		tb.Fatal(err)
 	}
-	p.write(tb, "Pulumi."+p.stack+".yaml", fmt.Sprintf("config:\n  helloworld:proxy:\n    bind: 127.0.0.1\n    httpPort: %d\n    httpsPort: %d\n", p.httpPort, p.httpsPort))
+	p.write(tb, "Pulumi."+p.stack+".yaml", fmt.Sprintf(`config:
+  helloworld:proxy:
+    bind: 127.0.0.1
+    httpPort: %d
+    httpsPort: %d
+  helloworld:monitoring:
+    prometheusPort: %d
+    alertmanagerPort: %d
+`, p.httpPort, p.httpsPort, p.prometheusPort, p.alertmanagerPort))
 	p.git(tb, "init", "--quiet")
 	p.git(tb, "add", "--all")
 	p.git(tb, "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "--quiet", "--message", "copy")

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"helloworld/infra/config"
-
-	"github.com/moby/moby/api/types/container"
 )
 
 // Check tells, before anything changes, what of the configuration this engine
@@ -26,38 +24,58 @@ func (e *Engine) Check(stack string, c config.Config) error {
 	if err != nil {
 		return fmt.Errorf("proxy.bind is %s: allowed is an IP address: %w", c.Proxy.Bind, err)
 	}
-	proxies, err := e.containers(ctx, stack, "proxy")
+	ports := []publishedPort{
+		{"proxy", "proxy.httpPort", bind, c.Proxy.HTTPPort},
+		{"proxy", "proxy.httpsPort", bind, c.Proxy.HTTPSPort},
+	}
+	if c.Monitoring.Enabled {
+		local := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+		ports = append(ports,
+			publishedPort{"prometheus", "monitoring.prometheusPort", local, c.Monitoring.PrometheusPort},
+			publishedPort{"alertmanager", "monitoring.alertmanagerPort", local, c.Monitoring.AlertmanagerPort})
+	}
+	var problems []error
+	for _, port := range ports {
+		problems = append(problems, e.checkPort(ctx, stack, port))
+	}
+	return errors.Join(problems...)
+}
+
+// publishedPort is a port of the host that a component of the stack is to have.
+type publishedPort struct {
+	component string
+	key       string
+	bind      netip.Addr
+	number    int
+}
+
+// checkPort refuses a port that somebody else than the stack's component has.
+func (e *Engine) checkPort(ctx context.Context, stack string, p publishedPort) error {
+	owners, err := e.containers(ctx, stack, p.component)
 	if err != nil {
 		return err
 	}
-	return errors.Join(
-		e.checkPort(proxies, "proxy.httpPort", bind, c.Proxy.HTTPPort),
-		e.checkPort(proxies, "proxy.httpsPort", bind, c.Proxy.HTTPSPort),
-	)
-}
-
-// checkPort refuses a port that somebody else than the stack's proxy has.
-func (e *Engine) checkPort(proxies []container.Summary, key string, bind netip.Addr, port int) error {
-	for _, proxy := range proxies {
-		for _, published := range proxy.Ports {
+	port := p.number
+	for _, owner := range owners {
+		for _, published := range owner.Ports {
 			switch {
 			case int(published.PublicPort) != port:
-			case published.IP == bind:
+			case published.IP == p.bind:
 				return nil
-			case published.IP.IsUnspecified() || bind.IsUnspecified():
-				port = 0 // it is the proxy's own, and in its way: try the address only
+			case published.IP.IsUnspecified() || p.bind.IsUnspecified():
+				port = 0 // it is the component's own, and in its way: try the address only
 			}
 		}
 	}
 	if !strings.HasPrefix(e.api.DaemonHost(), "unix://") {
 		return nil // another host's ports cannot be tried from here
 	}
-	err := tryPort(netip.AddrPortFrom(bind, uint16(port)).String())
+	err = tryPort(netip.AddrPortFrom(p.bind, uint16(port)).String())
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%s is %d: allowed is a free port, and another process listens on this one (sudo ss -ltnp 'sport = :%d' names it): stop it, or set another port", key, port, port)
+		return fmt.Errorf("%s is %d: allowed is a free port, and another process listens on this one (sudo ss -ltnp 'sport = :%d' names it): stop it, or set another port", p.key, port, port)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("proxy.bind is %s: allowed is an address of this host", bind)
+		return fmt.Errorf("proxy.bind is %s: allowed is an address of this host", p.bind)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -60,6 +61,34 @@ func (e *Engine) containers(ctx context.Context, stack, component string) ([]con
 		return nil, fmt.Errorf("list the %s containers: %w", component, err)
 	}
 	return list.Items, nil
+}
+
+// Socket is the path, on the engine's host, of the socket at which it listens.
+func (e *Engine) Socket() string {
+	if path, ok := strings.CutPrefix(e.api.DaemonHost(), "unix://"); ok {
+		return path
+	}
+	return "/var/run/docker.sock"
+}
+
+// containerd's socket, on the hosts of engines that leave their images to it.
+const containerdSocket = "/run/containerd/containerd.sock"
+
+// Layers is the path, on the engine's host, from which the layers of a container
+// are known: a folder, or the socket of containerd where that keeps the images.
+func (e *Engine) Layers() (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	info, err := e.api.Info(ctx, client.InfoOptions{})
+	if err != nil {
+		return "", fmt.Errorf("ask the engine how it stores images: %w", err)
+	}
+	for _, status := range info.Info.DriverStatus {
+		if status[0] == "driver-type" && strings.HasPrefix(status[1], "io.containerd.snapshotter") {
+			return containerdSocket, nil
+		}
+	}
+	return filepath.Join(info.Info.DockerRootDir, "image"), nil
 }
 
 // LimitPids gives a container the limit of processes and threads that its label

@@ -196,3 +196,49 @@ func freePort(t *testing.T) int {
 	defer listener.Close()
 	return listener.Addr().(*net.TCPAddr).Port
 }
+
+func TestLayersAreWhereTheEngineKeepsThem(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		status [][2]string
+		want   string
+	}{
+		{"in a folder of its own", [][2]string{{"Backing Filesystem", "extfs"}}, "/data/docker/image"},
+		{"with containerd", [][2]string{{"driver-type", "io.containerd.snapshotter.v1"}}, "/run/containerd/containerd.sock"},
+	} {
+		e := answers(t, map[string]func() any{
+			"/_ping": always("OK"),
+			"/info":  always(object{"DockerRootDir": "/data/docker", "DriverStatus": test.status}),
+		})
+		if got, err := e.Layers(); err != nil || got != test.want {
+			t.Errorf("%s: %q, %v, want %q", test.name, got, err, test.want)
+		}
+		if got := "unix://" + e.Socket(); got != os.Getenv("DOCKER_HOST") {
+			t.Errorf("%s: the socket is %s", test.name, got)
+		}
+	}
+}
+
+func TestAPortOfTheMonitoringIsTriedToo(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	taken := listener.Addr().(*net.TCPAddr).Port
+	c := config.Config{
+		Proxy:      config.Proxy{Bind: "127.0.0.1", HTTPPort: freePort(t), HTTPSPort: freePort(t)},
+		Monitoring: config.Monitoring{Enabled: true, PrometheusPort: taken, AlertmanagerPort: taken},
+	}
+	e := answers(t, map[string]func() any{"/_ping": always("OK"), "/containers/json": always([]object{})})
+	err = e.Check("p/s", c)
+	for _, key := range []string{"monitoring.prometheusPort", "monitoring.alertmanagerPort"} {
+		if want := fmt.Sprintf("%s is %d: allowed is a free port", key, taken); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error is %v, want %q", err, want)
+		}
+	}
+	c.Monitoring.Enabled = false
+	if err := e.Check("p/s", c); err != nil {
+		t.Errorf("of what is off: %v", err)
+	}
+}

@@ -5,4 +5,4 @@ for tool in nginx curl flock; do
     command -v "$tool" >/dev/null || { echo "the image has no $tool"; exit 1; }
 done
 cd "$PREFIX"
-[ ! -e good.conf ] || nginx -q -t -c "$PREFIX/good.conf"
+[ ! -e good ] || nginx -q -t -c "$PREFIX/good/nginx.conf"

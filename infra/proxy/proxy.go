@@ -17,23 +17,32 @@ import (
 //go:embed bootstrap.conf
 var bootstrapConf string
 
-//go:embed start.sh
-var startScript string
-
 //go:embed check.sh
 var checkScript string
 
 //go:embed revision.sh
 var revisionScript string
 
-// folder holds all revisions; current.conf there links to the one that serves.
+// folder holds all revisions.
 const folder = "/etc/nginx/revisions"
 
 // Ports inside the container: not privileged ones, so that it needs no
 // capability for them.
 const (
-	httpPort  = 8080
-	httpsPort = 8443
+	httpPort    = 8080
+	HTTPSPort   = 8443
+	MetricsPort = 8082 // tells the number of replicas: not published
+)
+
+// Alias is the proxy's name on the stack's network.
+const Alias = "proxy"
+
+// The status of nginx is served on a socket in a volume: who mounts the volume
+// reaches it, and nobody else.
+const (
+	statusFolder = "/status"
+	StatusSocket = "nginx.sock"
+	StatusPath   = "/stub_status"
 )
 
 // Args says what the proxy serves, and to whom.
@@ -47,7 +56,7 @@ type Args struct {
 	Authority pulumi.StringInput      // PEM
 	Cert      pulumi.StringInput      // PEM
 	Key       pulumi.StringInput      // PEM, secret
-	Attempt   int                     // number of the run: another one applies the revision again
+	Grafana   bool                    // whether Grafana is there, to be served at /grafana/
 }
 
 // Proxy is a running nginx.
@@ -56,6 +65,7 @@ type Proxy struct {
 
 	URL      string              // without a path: https://localhost
 	Revision pulumi.StringOutput // id of the revision that serves
+	Status   pulumi.StringOutput // name of the volume with StatusSocket
 }
 
 // New runs the proxy and applies the revision for args. It fails, and leaves the
@@ -66,19 +76,31 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 	if err := ctx.RegisterComponentResource("helloworld:proxy:Proxy", name, p, opts...); err != nil {
 		return nil, fmt.Errorf("register %s: %w", name, err)
 	}
+	status, err := workload.NewSocketVolume(ctx, args.Stack, "proxy-status", pulumi.Parent(p))
+	if err != nil {
+		return nil, err
+	}
+	p.Status = status.Name
 	volume, err := workload.NewVolume(ctx, args.Stack, "proxy", pulumi.Parent(p))
 	if err != nil {
 		return nil, err
 	}
-	args.Image, err = check(ctx, args, volume, pulumi.Parent(p))
+	revisions := workload.Revisions{
+		Volume:    volume.Name,
+		Folder:    folder,
+		Main:      "nginx.conf",
+		Bootstrap: bootstrapConf,
+		Script:    revisionScript,
+	}
+	args.Image, err = check(ctx, args, p, revisions)
 	if err != nil {
 		return nil, err
 	}
-	container, err := workload.Run(ctx, args.Stack, "proxy", describe(args, volume), pulumi.Parent(p))
+	container, err := workload.Run(ctx, args.Stack, "proxy", describe(args, p, revisions), pulumi.Parent(p))
 	if err != nil {
 		return nil, err
 	}
-	applied, err := apply(ctx, args, volume, container, pulumi.Parent(p))
+	applied, err := apply(ctx, args, p, revisions, container)
 	if err != nil {
 		return nil, err
 	}
@@ -91,27 +113,27 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 
 // check returns the image's id once the image has shown that it can run the
 // proxy: the proxy's old container goes before its new one comes.
-func check(ctx *pulumi.Context, args Args, volume *docker.Volume, opts ...pulumi.ResourceOption) (pulumi.StringInput, error) {
-	d := nginx(args, volume)
-	d.Component = "check"
+func check(ctx *pulumi.Context, args Args, p *Proxy, revisions workload.Revisions) (pulumi.StringInput, error) {
+	d := revisions.Start(nginx(args, p))
+	d.Component = "proxy-check"
 	d.OneShot = true
 	d.Command = []string{checkScript}
-	d.Env = map[string]pulumi.StringInput{"PREFIX": pulumi.String(folder)}
-	container, err := workload.Run(ctx, args.Stack, "proxy-check", d, opts...)
+	container, err := workload.Run(ctx, args.Stack, "proxy-check", d, pulumi.Parent(p))
 	if err != nil {
 		return nil, err
 	}
 	return workload.WhenSucceeded(container, "the check of the proxy's image", args.Image), nil
 }
 
-func describe(args Args, volume *docker.Volume) workload.Description {
-	d := nginx(args, volume)
+func describe(args Args, p *Proxy, revisions workload.Revisions) workload.Description {
+	// A socket that a killed nginx left behind would be in the way of the next one.
+	d := revisions.Start(nginx(args, p), "sh", "-c", fmt.Sprintf(
+		"rm -f %s/%s && exec nginx -c %s -g 'daemon off;'", statusFolder, StatusSocket, revisions.Current()))
 	d.Component = "proxy"
-	d.Command = []string{startScript}
-	d.Env = map[string]pulumi.StringInput{"PREFIX": pulumi.String(folder), "BOOTSTRAP": pulumi.String(bootstrapConf)}
+	d.Aliases = []string{Alias}
 	d.Ports = []workload.Port{
 		{Bind: args.Proxy.Bind, Host: args.Proxy.HTTPPort, Container: httpPort},
-		{Bind: args.Proxy.Bind, Host: args.Proxy.HTTPSPort, Container: httpsPort},
+		{Bind: args.Proxy.Bind, Host: args.Proxy.HTTPSPort, Container: HTTPSPort},
 	}
 	d.Health = &workload.Health{
 		Command:  []string{"curl", "--silent", "--fail", "--output", "/dev/null", "http://127.0.0.1:8081/"},
@@ -124,11 +146,10 @@ func describe(args Args, volume *docker.Volume) workload.Description {
 
 // nginx describes what the proxy and its revisions share. The master runs as root
 // to read the key, the workers do not.
-func nginx(args Args, volume *docker.Volume) workload.Description {
+func nginx(args Args, p *Proxy) workload.Description {
 	return workload.Description{
 		Image:        args.Image,
-		Entrypoint:   []string{"sh", "-c"},
-		Volumes:      []workload.Volume{{Name: volume.Name, Path: folder}},
+		Volumes:      []workload.Volume{{Name: p.Status, Path: statusFolder}},
 		Tmpfs:        []string{"/run", "/tmp"},
 		Capabilities: []string{"CAP_CHOWN", "CAP_SETGID", "CAP_SETUID"},
 		Memory:       256,
@@ -138,44 +159,33 @@ func nginx(args Args, volume *docker.Volume) workload.Description {
 
 // apply runs the revision's container and returns the revision's id once it
 // serves.
-func apply(ctx *pulumi.Context, args Args, volume *docker.Volume, proxy *docker.Container, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+func apply(ctx *pulumi.Context, args Args, p *Proxy, revisions workload.Revisions, proxy *docker.Container) (pulumi.StringOutput, error) {
 	rendered := pulumi.All(args.Replicas, args.Cert, args.Authority).ApplyT(func(values []any) (revision, error) {
 		return render(settings{
 			proxy:       args.Proxy,
 			appPort:     args.AppPort,
 			stopGrace:   args.StopGrace,
+			grafana:     args.Grafana,
 			servers:     values[0].([]string),
 			certificate: values[1].(string),
 			authority:   values[2].(string),
-		})
+		}, revisions.RevisionID)
 	})
 	part := func(of func(revision) string) pulumi.StringOutput {
 		return rendered.ApplyT(func(r any) string { return of(r.(revision)) }).(pulumi.StringOutput)
 	}
-	id := part(func(r revision) string { return r.id })
-	file := func(name, mode string, content pulumi.StringInput) workload.File {
-		return workload.File{Path: pulumi.Sprintf("%s/%s/%s", folder, id, name), Content: content, Mode: mode}
-	}
-	d := nginx(args, volume)
-	d.Component = "revision"
-	d.OneShot, d.Joins, d.Attempt = true, proxy.ID(), args.Attempt
-	d.Command = []string{revisionScript}
-	d.Files = []workload.File{
-		file("nginx.conf", "0644", part(func(r revision) string { return r.nginxConf })),
-		file("servers.conf", "0644", part(func(r revision) string { return r.serversConf })),
-		file("ca.crt", "0644", args.Authority),
-		file("tls.crt", "0644", args.Cert),
-		file("tls.key", "0600", args.Key),
-	}
-	d.Env = map[string]pulumi.StringInput{
-		"REVISION": id,
-		"PREFIX":   pulumi.String(folder),
-		"DOMAIN":   pulumi.String(args.Proxy.Domain),
-		"PORT":     pulumi.Sprintf("%d", httpsPort),
-	}
-	container, err := workload.Run(ctx, args.Stack, "revision", d, opts...)
-	if err != nil {
-		return pulumi.StringOutput{}, err
-	}
-	return workload.WhenSucceeded(container, "the proxy's revision", id), nil
+	return revisions.Apply(ctx, args.Stack, "proxy-revision", nginx(args, p), proxy, workload.Revision{
+		ID: part(func(r revision) string { return r.id }),
+		Files: map[string]pulumi.StringInput{
+			"nginx.conf":   part(func(r revision) string { return r.nginxConf }),
+			"servers.conf": part(func(r revision) string { return r.serversConf }),
+			"ca.crt":       args.Authority,
+			"tls.crt":      args.Cert,
+			"tls.key":      args.Key,
+		},
+		Env: map[string]pulumi.StringInput{
+			"DOMAIN": pulumi.String(args.Proxy.Domain),
+			"PORT":   pulumi.Sprintf("%d", HTTPSPort),
+		},
+	}, pulumi.Parent(p))
 }

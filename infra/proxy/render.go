@@ -1,9 +1,7 @@
 package proxy
 
 import (
-	"crypto/sha256"
 	_ "embed"
-	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -26,6 +24,7 @@ type settings struct {
 	appPort int
 	// stopGrace is how long in seconds a replica has to end its requests.
 	stopGrace int
+	grafana   bool     // whether Grafana is served
 	servers   []string // host names of the replicas
 	// Certificates change a revision as much as the text does.
 	certificate, authority string // PEM
@@ -59,9 +58,9 @@ var errorPages = []page{
 // privatePaths are the service's own affair: nobody outside sees them.
 var privatePaths = []string{"/healthz", "/readyz", "/metrics"}
 
-// render returns the revision for the settings: the same settings give the same
-// revision.
-func render(s settings) (revision, error) {
+// render returns the revision for the settings, named by what it consists of: the
+// same settings give the same revision.
+func render(s settings, name func(parts ...string) string) (revision, error) {
 	var servers strings.Builder
 	// No replica is judged by single failures, or a few bad requests would take all
 	// of them out: the engine's name server knows which ones live.
@@ -72,8 +71,7 @@ func render(s settings) (revision, error) {
 	if err != nil {
 		return revision{}, err
 	}
-	sum := sha256.Sum256([]byte(strings.Join([]string{draft, servers.String(), s.certificate, s.authority, revisionScript}, "\x00")))
-	id := hex.EncodeToString(sum[:])[:12]
+	id := name(draft, servers.String(), s.certificate, s.authority)
 	text, err := execute(s, id)
 	return revision{id: id, nginxConf: text, serversConf: servers.String()}, err
 }
@@ -89,6 +87,13 @@ func execute(s settings, id string) (string, error) {
 		"ServerNames":     strings.Join(serverNames(s.proxy), " "),
 		"Redirect":        s.proxy.HTTP == config.HTTPRedirect,
 		"HTTPSPortSuffix": portSuffix(s.proxy.HTTPSPort),
+		"HTTPPort":        httpPort,
+		"HTTPSPort":       HTTPSPort,
+		"MetricsPort":     MetricsPort,
+		"Status":          statusFolder + "/" + StatusSocket,
+		"StatusPath":      StatusPath,
+		"Replicas":        len(s.servers),
+		"Grafana":         s.grafana,
 		"Errors":          errorPages,
 		"Private":         privatePaths,
 	})

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"helloworld/infra/config"
+	"helloworld/infra/workload"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -18,18 +19,20 @@ var rendered = map[string]settings{
 	},
 	"serve": {
 		proxy:   config.Proxy{Domain: "www.example.com", Names: []string{"example.com", "192.0.2.1"}, HTTPSPort: 8443, HTTP: config.HTTPServe},
-		appPort: 9000, stopGrace: 1, servers: []string{"replica-1"}, certificate: "CERT", authority: "CA",
+		appPort: 9000, stopGrace: 1, grafana: true, servers: []string{"replica-1"}, certificate: "CERT", authority: "CA",
 	},
 }
 
+var name = workload.Revisions{}.RevisionID
+
 func TestRenderedFilesAreGolden(t *testing.T) {
-	for name, s := range rendered {
-		r, err := render(s)
+	for mode, s := range rendered {
+		r, err := render(s, name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		golden(t, name+".nginx.conf", r.nginxConf)
-		golden(t, name+".servers.conf", r.serversConf)
+		golden(t, mode+".nginx.conf", r.nginxConf)
+		golden(t, mode+".servers.conf", r.serversConf)
 	}
 }
 
@@ -53,7 +56,7 @@ func golden(t *testing.T, name, got string) {
 func TestTheRevisionFollowsEverythingItDependsOn(t *testing.T) {
 	base := rendered["redirect"]
 	seen := map[string]string{}
-	for name, change := range map[string]func(*settings){
+	for what, change := range map[string]func(*settings){
 		"nothing":     func(*settings) {},
 		"https port":  func(s *settings) { s.proxy.HTTPSPort = 8443 },
 		"names":       func(s *settings) { s.proxy.Names = []string{"example.com"} },
@@ -63,21 +66,22 @@ func TestTheRevisionFollowsEverythingItDependsOn(t *testing.T) {
 		"certificate": func(s *settings) { s.certificate = "OTHER" },
 		"authority":   func(s *settings) { s.authority = "OTHER" },
 		"domain":      func(s *settings) { s.proxy.Domain = "example.com" },
+		"grafana":     func(s *settings) { s.grafana = true },
 		"http":        func(s *settings) { s.proxy.HTTP = config.HTTPServe },
 	} {
 		s := base
 		change(&s)
-		first, err := render(s)
+		first, err := render(s, name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		second, err := render(s)
+		second, err := render(s, name)
 		if err != nil || first != second {
-			t.Errorf("%s: two renderings differ", name)
+			t.Errorf("%s: two renderings differ", what)
 		}
 		if other, ok := seen[first.id]; ok {
-			t.Errorf("%s and %s give the same revision", name, other)
+			t.Errorf("%s and %s give the same revision", what, other)
 		}
-		seen[first.id] = name
+		seen[first.id] = what
 	}
 }

@@ -29,7 +29,12 @@ type Stack struct {
 	Name    string
 	Network *docker.Network
 	Hooks   *pulumi.ResourceHookBinding // run by Pulumi when a container was made
+	Attempt Attempts
 }
+
+// Attempts numbers the runs of a one-shot of the stack (project/stack): another
+// number runs it again.
+type Attempts func(stack, component string) (int, error)
 
 // ID is the value of StackLabel.
 func (s *Stack) ID() string { return s.Project + "/" + s.Name }
@@ -41,14 +46,17 @@ func (s *Stack) Prefix() string { return s.Project + "-" + s.Name }
 type Description struct {
 	Component    string
 	Image        pulumi.StringInput // id of an image on the engine
+	User         string             // the image's own if empty
 	Entrypoint   []string
 	Command      []string
 	Hostname     string
 	Env          map[string]pulumi.StringInput
 	Files        []File
 	Volumes      []Volume
-	Tmpfs        []string // writable folders in memory
-	Aliases      []string // further names on the stack's network
+	HostPaths    []HostPath
+	Tmpfs        []string          // writable folders in memory
+	Networks     []*docker.Network // the stack's own if empty
+	Aliases      []string          // further names on the networks
 	Ports        []Port
 	Health       *Health
 	Capabilities []string // kept; all others are dropped
@@ -66,17 +74,24 @@ type Description struct {
 	Attempt int
 }
 
-// File is put into a volume before the container starts. The provider can do so
-// only where the container's root is writable, so files are for one-shots.
+// File is put into the container before it starts, readable for everyone there.
+// The provider can do so only where the container's root is writable, so files are
+// for one-shots.
 type File struct {
-	Path    pulumi.StringInput
+	Path    string
 	Content pulumi.StringInput
-	Mode    string // octal
 }
 
-// Volume is mounted writable.
+// Volume is mounted at Path.
 type Volume struct {
-	Name pulumi.StringInput
+	Name     pulumi.StringInput
+	Path     string
+	ReadOnly bool
+}
+
+// HostPath is a file or folder of the host, mounted read-only at Path.
+type HostPath struct {
+	Host string
 	Path string
 }
 
@@ -165,6 +180,9 @@ func (d Description) arguments(stack *Stack) *docker.ContainerArgs {
 	if d.Hostname != "" {
 		args.Hostname = pulumi.String(d.Hostname)
 	}
+	if d.User != "" {
+		args.User = pulumi.String(d.User)
+	}
 	if d.StopSignal != "" {
 		args.StopSignal = pulumi.String(d.StopSignal)
 	}
@@ -183,12 +201,24 @@ func (d Description) arguments(stack *Stack) *docker.ContainerArgs {
 	}
 	args.Restart = pulumi.String("unless-stopped")
 	args.NetworkMode = pulumi.String("bridge")
-	args.NetworksAdvanced = docker.ContainerNetworksAdvancedArray{docker.ContainerNetworksAdvancedArgs{
-		Name:    stack.Network.Name,
-		Aliases: pulumi.ToStringArray(d.Aliases),
-	}}
+	args.NetworksAdvanced = d.networks(stack)
 	args.Ports = d.ports()
 	return args
+}
+
+// networks are attached when the container is made: a later change replaces it.
+func (d Description) networks(stack *Stack) docker.ContainerNetworksAdvancedArray {
+	if len(d.Networks) == 0 {
+		d.Networks = []*docker.Network{stack.Network}
+	}
+	var networks docker.ContainerNetworksAdvancedArray
+	for _, network := range d.Networks {
+		networks = append(networks, docker.ContainerNetworksAdvancedArgs{
+			Name:    network.Name,
+			Aliases: pulumi.ToStringArray(d.Aliases),
+		})
+	}
+	return networks
 }
 
 func (d Description) environment() pulumi.StringArray {
@@ -203,9 +233,9 @@ func (d Description) uploads() docker.ContainerUploadArray {
 	var uploads docker.ContainerUploadArray
 	for _, file := range d.Files {
 		uploads = append(uploads, docker.ContainerUploadArgs{
-			File:        file.Path,
+			File:        pulumi.String(file.Path),
 			Content:     file.Content.ToStringOutput().ToStringPtrOutput(),
-			Permissions: pulumi.String(file.Mode),
+			Permissions: pulumi.String("0644"),
 		})
 	}
 	return uploads
@@ -215,9 +245,18 @@ func (d Description) mounts() docker.ContainerMountArray {
 	var mounts docker.ContainerMountArray
 	for _, volume := range d.Volumes {
 		mounts = append(mounts, docker.ContainerMountArgs{
-			Type:   pulumi.String("volume"),
-			Source: volume.Name.ToStringOutput().ToStringPtrOutput(),
-			Target: pulumi.String(volume.Path),
+			Type:     pulumi.String("volume"),
+			Source:   volume.Name.ToStringOutput().ToStringPtrOutput(),
+			Target:   pulumi.String(volume.Path),
+			ReadOnly: pulumi.Bool(volume.ReadOnly),
+		})
+	}
+	for _, path := range d.HostPaths {
+		mounts = append(mounts, docker.ContainerMountArgs{
+			Type:     pulumi.String("bind"),
+			Source:   pulumi.String(path.Host),
+			Target:   pulumi.String(path.Path),
+			ReadOnly: pulumi.Bool(true),
 		})
 	}
 	return mounts

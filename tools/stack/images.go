@@ -51,5 +51,13 @@ func namedImages(project string, text []byte) (map[string]bool, error) {
 	if app["image"] != nil {
 		named["builder"] = true // nothing is built
 	}
+	monitoring, _ := file.Config[project+":monitoring"].(map[string]any)
+	if fmt.Sprint(monitoring["enabled"]) == "false" {
+		for component := range config.UpstreamImages.References() {
+			if component != "nginx" && component != "builder" {
+				named[component] = true // nothing watches
+			}
+		}
+	}
 	return named, nil
 }

@@ -3,7 +3,8 @@
 //
 //	stack unlock    frees the stack if the run that locked it is dead
 //	stack sweep     removes what carries the stack's label and is in no state
-//	stack status    prints the replicas and the proxy with their health
+//	stack status    prints the containers, what Prometheus reaches and what is wrong
+//	stack urls      prints where the service and its monitoring are
 //	stack images    prints the images that the stack takes from a registry
 //
 // It works on the stack that STACK names, with the pulumi on PATH.
@@ -30,10 +31,11 @@ func run(ctx context.Context, args []string) error {
 		"unlock": unlock,
 		"sweep":  sweep,
 		"status": status,
+		"urls":   urls,
 		"images": images,
 	}
 	if len(args) != 1 || commands[args[0]] == nil {
-		return fmt.Errorf("arguments %q: allowed are unlock, sweep, status and images", args)
+		return fmt.Errorf("arguments %q: allowed are unlock, sweep, status, urls and images", args)
 	}
 	return commands[args[0]](ctx, stack{project: "helloworld", name: os.Getenv("STACK")})
 }

@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,13 +18,14 @@ import (
 
 func TestTheStateIsReadByType(t *testing.T) {
 	known, err := parseState([]byte(`{"version":3,"deployment":{"resources":[
+		{"urn":"s","type":"pulumi:pulumi:Stack","outputs":{"url":"https://localhost","replicas":["a"]}},
 		{"urn":"a","type":"docker:index/container:Container","id":"one"},
 		{"urn":"b","type":"docker:index/container:Container","id":"two","delete":true},
 		{"urn":"c","type":"docker:index/network:Network","id":"net"}]}}`))
-	if err != nil || !slices.Equal(known[containerType], []string{"one", "two"}) || !slices.Equal(known[networkType], []string{"net"}) {
+	if err != nil || !slices.Equal(known.ids[containerType], []string{"one", "two"}) || !slices.Equal(known.ids[networkType], []string{"net"}) || known.output("url") != "https://localhost" {
 		t.Errorf("%v, %v", known, err)
 	}
-	if known, err := parseState([]byte(`{"version":3,"deployment":{}}`)); err != nil || len(known) != 0 {
+	if known, err := parseState([]byte(`{"version":3,"deployment":{}}`)); err != nil || len(known.ids) != 0 {
 		t.Errorf("an empty state: %v, %v", known, err)
 	}
 	if _, err := parseState([]byte("{")); err == nil {
@@ -134,6 +138,10 @@ func TestImagesThatTheConfigurationSettlesAreNotPulled(t *testing.T) {
 		"config:\n  helloworld:images: {nginx: mine}\n":                {"nginx": true},
 		"config:\n  helloworld:app: {image: mine}\n":                   {"builder": true},
 		"config:\n  helloworld:app: x\n":                               {},
+		"config:\n  helloworld:monitoring: {enabled: true}\n":          {},
+		"config:\n  helloworld:monitoring: {enabled: false}\n": {
+			"prometheus": true, "alertmanager": true, "nodeExporter": true, "blackboxExporter": true, "nginxExporter": true, "cadvisor": true, "grafana": true,
+		},
 	} {
 		if got, err := namedImages("helloworld", []byte(text)); err != nil || !maps.Equal(got, want) {
 			t.Errorf("%q: %v, %v, want %v", text, got, err, want)
@@ -146,5 +154,40 @@ func TestUnknownCommandsAreRefused(t *testing.T) {
 		if err := run(context.Background(), args); err == nil || !strings.Contains(err.Error(), "allowed are") {
 			t.Errorf("%q: error is %v", args, err)
 		}
+	}
+}
+
+// prometheus answers with the targets and alerts.
+func prometheus(t *testing.T, targets, alerts string) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := map[string]string{"/api/v1/targets": targets, "/api/v1/alerts": alerts}[r.URL.Path]
+		fmt.Fprintf(w, `{"status":"success","data":%s}`, answer)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func TestStatusShowsTargetsAndAlerts(t *testing.T) {
+	for _, test := range []struct{ alerts, want string }{
+		{`{"alerts":[{"labels":{"alertname":"Watchdog"},"state":"firing"}]}`, "ALERT   STATE   SEVERITY   SUMMARY\nnone\n"},
+		{`{"alerts":[]}`, "Watchdog is missing: no rule is evaluated (yet)\n"},
+		{
+			`{"alerts":[{"labels":{"alertname":"Watchdog"}},{"labels":{"alertname":"ServiceDown","severity":"critical"},"annotations":{"summary":"No replica"},"state":"firing"}]}`,
+			"ServiceDown   firing   critical   No replica\n",
+		},
+	} {
+		var out strings.Builder
+		url := prometheus(t, `{"activeTargets":[{"labels":{"job":"host","instance":"a:1"},"health":"down","lastError":"refused"}]}`, test.alerts)
+		if err := printMonitoring(context.Background(), &out, url); err != nil || !strings.HasSuffix(out.String(), test.want) {
+			t.Errorf("%v, printed\n%swant\n%s", err, &out, test.want)
+		}
+		if !strings.Contains(out.String(), "host     a:1        down     refused\n") {
+			t.Errorf("printed\n%s", &out)
+		}
+	}
+	var out strings.Builder
+	if err := printMonitoring(context.Background(), &out, "http://127.0.0.1:1"); err != nil || !strings.Contains(out.String(), "Prometheus does not answer: ") {
+		t.Errorf("%v, printed\n%s", err, &out)
 	}
 }

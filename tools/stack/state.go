@@ -19,11 +19,15 @@ type stack struct {
 // id is the value of the label that everything of the stack carries.
 func (s stack) id() string { return s.project + "/" + s.name }
 
-// state holds the engine's ids of what Pulumi knows of, by resource type.
-type state map[string][]string
+// state is what Pulumi knows of a stack.
+type state struct {
+	ids     map[string][]string // the engine's, by resource type
+	outputs map[string]any      // of the last update that succeeded
+}
 
 // Resource types in the state.
 const (
+	stackType     = "pulumi:pulumi:Stack"
 	containerType = "docker:index/container:Container"
 	networkType   = "docker:index/network:Network"
 	volumeType    = "docker:index/volume:Volume"
@@ -39,23 +43,35 @@ func load(ctx context.Context, s stack) (state, error) {
 		if errors.As(err, &exit) {
 			err = errors.New(strings.TrimSpace(string(exit.Stderr)))
 		}
-		return nil, fmt.Errorf("export the state of stack %s: %w", s.name, err)
+		return state{}, fmt.Errorf("export the state of stack %s: %w", s.name, err)
 	}
 	return parseState(text)
+}
+
+// output returns an output that is a text, or nothing.
+func (s state) output(name string) string {
+	text, _ := s.outputs[name].(string)
+	return text
 }
 
 func parseState(text []byte) (state, error) {
 	var exported struct {
 		Deployment struct {
-			Resources []struct{ Type, ID string }
+			Resources []struct {
+				Type, ID string
+				Outputs  map[string]any
+			}
 		}
 	}
 	if err := json.NewDecoder(bytes.NewReader(text)).Decode(&exported); err != nil {
-		return nil, fmt.Errorf("read the state: %w", err)
+		return state{}, fmt.Errorf("read the state: %w", err)
 	}
-	known := state{}
+	known := state{ids: map[string][]string{}}
 	for _, resource := range exported.Deployment.Resources {
-		known[resource.Type] = append(known[resource.Type], resource.ID)
+		known.ids[resource.Type] = append(known.ids[resource.Type], resource.ID)
+		if resource.Type == stackType {
+			known.outputs = resource.Outputs
+		}
 	}
 	return known, nil
 }

@@ -3,7 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -14,7 +16,8 @@ import (
 	"github.com/moby/moby/api/types/container"
 )
 
-// status prints the stack's containers and how they fare, without one-shots.
+// status prints the stack's containers and how they fare, what Prometheus reaches,
+// the alerts that fire, and where the pages are.
 func status(ctx context.Context, s stack) error {
 	v, err := look(ctx, s)
 	if err != nil {
@@ -24,12 +27,32 @@ func status(ctx context.Context, s stack) error {
 	if err != nil {
 		return err
 	}
+	if err := v.printContainers(containers); err != nil {
+		return err
+	}
+	if url := published(containers, "prometheus"); url != "" {
+		if err := printMonitoring(ctx, os.Stdout, url); err != nil {
+			return err
+		}
+	}
+	fmt.Println()
+	v.printURLs()
+	return nil
+}
+
+func newTable(out io.Writer, columns ...string) *tabwriter.Writer {
+	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(table, strings.Join(columns, "\t"))
+	return table
+}
+
+// printContainers leaves out the one-shots: they have done their work.
+func (v view) printContainers(containers []container.Summary) error {
 	slices.SortFunc(containers, func(a, b container.Summary) int { return cmp.Compare(a.Names[0], b.Names[0]) })
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(table, "COMPONENT\tCONTAINER\tSTATUS\tIMAGE")
+	table := newTable(os.Stdout, "COMPONENT", "CONTAINER", "STATUS", "IMAGE")
 	for _, c := range containers {
 		if _, oneShot := c.Labels[workload.AttemptLabel]; oneShot {
-			continue // it has done its work
+			continue
 		}
 		note := ""
 		if v.stray(containerType, c.ID) {
@@ -37,8 +60,70 @@ func status(ctx context.Context, s stack) error {
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s%s\t%s\n", c.Labels[workload.ComponentLabel], strings.TrimPrefix(c.Names[0], "/"), c.Status, note, c.Image)
 	}
-	if len(v.known[containerType]) == 0 {
+	if len(v.known.ids[containerType]) == 0 {
 		fmt.Fprintln(table, "nothing runs: make up")
+	}
+	return table.Flush()
+}
+
+// published is where a component answers on this host, or nothing.
+func published(containers []container.Summary, component string) string {
+	for _, c := range containers {
+		if c.Labels[workload.ComponentLabel] != component {
+			continue
+		}
+		for _, port := range c.Ports {
+			if port.PublicPort != 0 {
+				return fmt.Sprintf("http://%s:%d", port.IP, port.PublicPort)
+			}
+		}
+	}
+	return ""
+}
+
+// printMonitoring prints what the Prometheus at the URL knows.
+func printMonitoring(ctx context.Context, out io.Writer, url string) error {
+	var targets struct {
+		ActiveTargets []struct {
+			Labels            struct{ Job, Instance string }
+			Health, LastError string
+		}
+	}
+	var alerts struct {
+		Alerts []struct {
+			State               string
+			Labels, Annotations map[string]string
+		}
+	}
+	if err := errors.Join(ask(ctx, url+"/api/v1/targets?state=active", &targets), ask(ctx, url+"/api/v1/alerts", &alerts)); err != nil {
+		fmt.Fprintf(out, "\nPrometheus does not answer: %v\n", err)
+		return nil
+	}
+	fmt.Fprintln(out)
+	table := newTable(out, "TARGET", "INSTANCE", "HEALTH", "ERROR")
+	for _, t := range targets.ActiveTargets {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", t.Labels.Job, t.Labels.Instance, t.Health, t.LastError)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(out)
+	table = newTable(out, "ALERT", "STATE", "SEVERITY", "SUMMARY")
+	quiet, watched := true, false
+	for _, a := range alerts.Alerts {
+		name := a.Labels["alertname"]
+		if name == watchdog {
+			watched = true
+			continue
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", name, a.State, a.Labels["severity"], a.Annotations["summary"])
+		quiet = false
+	}
+	switch {
+	case !watched:
+		fmt.Fprintln(table, watchdog+" is missing: no rule is evaluated (yet)")
+	case quiet:
+		fmt.Fprintln(table, "none")
 	}
 	return table.Flush()
 }

@@ -12,6 +12,7 @@ import (
 
 // view is a stack as Pulumi's state and the engine show it.
 type view struct {
+	stack    stack
 	api      *client.Client
 	known    state
 	labelled client.Filters // what carries the stack's label
@@ -26,11 +27,11 @@ func look(ctx context.Context, s stack) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	return view{api: api, known: known, labelled: make(client.Filters).Add("label", workload.StackLabel+"="+s.id())}, nil
+	return view{stack: s, api: api, known: known, labelled: make(client.Filters).Add("label", workload.StackLabel+"="+s.id())}, nil
 }
 
 // stray tells whether the state knows nothing of a resource of the engine's.
-func (v view) stray(kind, id string) bool { return !slices.Contains(v.known[kind], id) }
+func (v view) stray(kind, id string) bool { return !slices.Contains(v.known.ids[kind], id) }
 
 // containers lists the stack's containers, running or not.
 func (v view) containers(ctx context.Context) ([]container.Summary, error) {

@@ -1,0 +1,116 @@
+package monitoring
+
+import (
+	_ "embed"
+	"strings"
+
+	"helloworld/infra/workload"
+
+	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// exporter describes what exporters have in common: their name is their host's.
+func (m *Monitoring) exporter(name string, image pulumi.StringInput, memory int) workload.Description {
+	return workload.Description{
+		Component: name,
+		Image:     image,
+		Networks:  []*docker.Network{m.network},
+		Aliases:   []string{name},
+		Memory:    memory,
+		Pids:      50,
+		StopGrace: 5,
+	}
+}
+
+// runExporter runs an exporter under its component's name.
+func runExporter(ctx *pulumi.Context, m *Monitoring, args Args, d workload.Description) error {
+	_, err := workload.Run(ctx, args.Stack, d.Component, d, pulumi.Parent(m))
+	return err
+}
+
+// hostCollectors are what the node exporter can see from inside a container: it
+// has a network of its own, so none of the host's network.
+var hostCollectors = []string{"cpu", "diskstats", "filesystem", "loadavg", "meminfo", "stat", "time", "uname", "vmstat"}
+
+func runNodeExporter(ctx *pulumi.Context, m *Monitoring, args Args) error {
+	d := m.exporter("node-exporter", args.Images.NodeExporter, 48)
+	d.HostPaths = []workload.HostPath{{Host: "/", Path: "/host"}}
+	d.Command = []string{
+		"--path.rootfs=/host",
+		"--path.procfs=/host/proc",
+		"--path.sysfs=/host/sys",
+		"--collector.filesystem.mount-points-exclude=^/(dev|proc|run|sys|var/lib/(docker|containers)/.+)($|/)",
+		"--collector.disable-defaults",
+	}
+	for _, collector := range hostCollectors {
+		d.Command = append(d.Command, "--collector."+collector)
+	}
+	return runExporter(ctx, m, args, d)
+}
+
+func runBlackboxExporter(ctx *pulumi.Context, m *Monitoring, args Args) error {
+	configuration := args.Service.Authority.ToStringOutput().ApplyT(func(authority string) (string, error) {
+		return renderBlackbox(args.Service.Domain, authority)
+	}).(pulumi.StringOutput)
+	d := m.exporter("blackbox-exporter", args.Images.BlackboxExporter, 48)
+	d.User = nobody
+	d.Networks = append(d.Networks, args.Stack.Network)
+	d.Tmpfs = []string{"/tmp"}
+	d.Env = map[string]pulumi.StringInput{"CONFIG": configuration}
+	d.Entrypoint = []string{"sh", "-c"}
+	d.Command = []string{`printf '%s' "$CONFIG" >/tmp/blackbox.yml && exec blackbox_exporter --config.file=/tmp/blackbox.yml`}
+	return runExporter(ctx, m, args, d)
+}
+
+// nobody is the user for images that would run as root.
+const nobody = "65534:65534"
+
+func runNginxExporter(ctx *pulumi.Context, m *Monitoring, args Args) error {
+	d := m.exporter("nginx-exporter", args.Images.NginxExporter, 32)
+	d.Volumes = []workload.Volume{{Name: args.Proxy.Status, Path: "/status", ReadOnly: true}}
+	d.Command = []string{"--nginx.scrape-uri=unix:/status/" + args.Proxy.StatusSocket + ":" + args.Proxy.StatusPath}
+	return runExporter(ctx, m, args, d)
+}
+
+//go:embed engine-filter.conf
+var engineFilterConf string
+
+// runCAdvisor runs cAdvisor, and between it and the engine a filter.
+func runCAdvisor(ctx *pulumi.Context, m *Monitoring, args Args) error {
+	socket, err := workload.NewSocketVolume(ctx, args.Stack, "engine-filter", pulumi.Parent(m))
+	if err != nil {
+		return err
+	}
+	filter := m.exporter("engine-filter", args.Images.Nginx, 32)
+	filter.HostPaths = []workload.HostPath{{Host: args.Engine.Socket, Path: "/docker.sock"}}
+	filter.Volumes = []workload.Volume{{Name: socket.Name, Path: "/engine"}}
+	filter.Tmpfs = []string{"/run", "/tmp"}
+	filter.Capabilities = []string{"CAP_SETGID", "CAP_SETUID"}
+	filter.Env = map[string]pulumi.StringInput{"CONFIG": pulumi.String(engineFilterConf)}
+	filter.Entrypoint = []string{"sh", "-c"}
+	filter.Command = []string{`rm -f /engine/docker.sock && printf '%s' "$CONFIG" >/tmp/nginx.conf && exec nginx -c /tmp/nginx.conf -g 'daemon off;'`}
+	if err := runExporter(ctx, m, args, filter); err != nil {
+		return err
+	}
+	d := m.exporter("cadvisor", args.Images.CAdvisor, 128)
+	d.Volumes = []workload.Volume{{Name: socket.Name, Path: "/engine", ReadOnly: true}}
+	d.HostPaths = []workload.HostPath{
+		{Host: "/proc", Path: "/rootfs/proc"},
+		{Host: "/sys", Path: "/sys"},
+		{Host: args.Engine.Layers, Path: "/rootfs" + args.Engine.Layers},
+	}
+	// It asks for the engine once, when it starts.
+	d.Entrypoint = []string{"sh", "-c", `until [ -S /engine/docker.sock ]; do sleep 0.1; done; exec cadvisor -logtostderr "$@"`, "cadvisor"}
+	d.Command = []string{
+		"--docker=unix:///engine/docker.sock",
+		"--docker_only",
+		"--housekeeping_interval=15s",
+		"--max_housekeeping_interval=15s",
+		"--disable_root_cgroup_stats",
+		"--store_container_labels=false",
+		"--whitelisted_container_labels=" + strings.Join([]string{workload.StackLabel, workload.ComponentLabel}, ","),
+		"--disable_metrics=advtcp,cpu_topology,cpuset,disk,hugetlb,memory_numa,percpu,perf_event,process,referenced_memory,resctrl,sched,tcp,udp",
+	}
+	return runExporter(ctx, m, args, d)
+}

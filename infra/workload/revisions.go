@@ -1,0 +1,90 @@
+package workload
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+//go:embed start.sh
+var startScript string
+
+//go:embed revision.sh
+var revisionScript string
+
+// uploads is where a revision's container finds the revision's files.
+const uploads = "/revision/"
+
+// Revisions lets a long-lived workload take a new configuration without a
+// restart: every revision of it comes into a volume, is tested there, switched to
+// atomically, announced by SIGHUP, probed, and taken back when bad. Its image
+// needs sh and flock.
+type Revisions struct {
+	Volume    pulumi.StringInput // name
+	Folder    string             // where the volume is mounted: the workload's user owns it
+	Main      string             // name of a revision's main file
+	Bootstrap string             // content of the main file until the first revision
+	Script    string             // what revision.sh needs to know of the program
+}
+
+// Revision is one configuration of a workload.
+type Revision struct {
+	ID    pulumi.StringInput            // another ID is another revision
+	Files map[string]pulumi.StringInput // content by name
+	Env   map[string]pulumi.StringInput // further environment of the script
+}
+
+// Current is the path, whatever the revision, of the main file of the one that
+// serves.
+func (r Revisions) Current() string { return r.Folder + "/current/" + r.Main }
+
+// RevisionID names a revision by what it consists of, and by how it is applied.
+func (r Revisions) RevisionID(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(append(parts, revisionScript, r.Script), "\x00")))
+	return hex.EncodeToString(sum[:])[:12]
+}
+
+// Start adds to a description how the program starts: on the last revision that
+// proved good.
+func (r Revisions) Start(d Description, command ...string) Description {
+	d = r.with(d, map[string]pulumi.StringInput{"MAIN": pulumi.String(r.Main), "BOOTSTRAP": pulumi.String(r.Bootstrap)})
+	d.Command = append([]string{startScript, "start"}, command...)
+	return d
+}
+
+// Apply runs a one-shot, called name, that lets the running container take the
+// revision, and returns the revision's id once it serves. The description is what
+// both containers share.
+func (r Revisions) Apply(ctx *pulumi.Context, stack *Stack, name string, d Description, running *docker.Container, revision Revision, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+	attempt, err := stack.Attempt(stack.ID(), name)
+	if err != nil {
+		return pulumi.StringOutput{}, err
+	}
+	d = r.with(d, revision.Env)
+	d.Env["REVISION"] = revision.ID
+	d.Component = name
+	d.Command = []string{revisionScript + r.Script}
+	d.OneShot, d.Joins, d.Attempt = true, running.ID(), attempt
+	for _, file := range slices.Sorted(maps.Keys(revision.Files)) {
+		d.Files = append(d.Files, File{Path: uploads + file, Content: revision.Files[file]})
+	}
+	container, err := Run(ctx, stack, name, d, opts...)
+	if err != nil {
+		return pulumi.StringOutput{}, err
+	}
+	return WhenSucceeded(container, "the "+strings.ReplaceAll(name, "-", " "), revision.ID), nil
+}
+
+func (r Revisions) with(d Description, env map[string]pulumi.StringInput) Description {
+	d.Entrypoint = []string{"sh", "-c"}
+	d.Volumes = append(slices.Clone(d.Volumes), Volume{Name: r.Volume, Path: r.Folder})
+	d.Env = map[string]pulumi.StringInput{"PREFIX": pulumi.String(r.Folder)}
+	maps.Copy(d.Env, env)
+	return d
+}
