@@ -9,7 +9,6 @@ import (
 	"helloworld/infra/config"
 	"helloworld/infra/engine"
 	"helloworld/infra/image"
-	"helloworld/infra/monitoring"
 	"helloworld/infra/proxy"
 	"helloworld/infra/replicas"
 	"helloworld/infra/workload"
@@ -95,70 +94,7 @@ func deploy(ctx *pulumi.Context, cfg config.Config, host host, hooks hooks) erro
 	if !cfg.Monitoring.Enabled {
 		return nil
 	}
-	return watch(ctx, stack, cfg, host, monitoring.Args{
-		Stack:      stack,
-		Monitoring: cfg.Monitoring,
-		Service: monitoring.Service{
-			URL:       front.URL,
-			Domain:    cfg.Proxy.Domain,
-			Authority: cert.Authority,
-			Alias:     replicas.Alias,
-			Port:      cfg.App.Port,
-		},
-		Proxy: monitoring.Proxy{
-			Alias:        proxy.Alias,
-			HTTPSPort:    proxy.HTTPSPort,
-			MetricsPort:  proxy.MetricsPort,
-			Status:       front.Status,
-			StatusSocket: proxy.StatusSocket,
-			StatusPath:   proxy.StatusPath,
-		},
-		Images: monitoring.Images{Nginx: nginx.ID},
-		After:  front,
-	})
-}
-
-// watch adds the images and what the engine tells of itself to args, and runs the
-// monitoring.
-func watch(ctx *pulumi.Context, stack *workload.Stack, cfg config.Config, host host, args monitoring.Args) error {
-	layers, err := host.Layers()
-	if err != nil {
-		return err
-	}
-	args.Engine = monitoring.Engine{Socket: host.Socket(), Layers: layers}
-	for _, pulled := range []struct {
-		name, reference string
-		id              *pulumi.StringInput
-	}{
-		{"prometheus", cfg.Images.Prometheus, &args.Images.Prometheus},
-		{"alertmanager", cfg.Images.Alertmanager, &args.Images.Alertmanager},
-		{"node-exporter", cfg.Images.NodeExporter, &args.Images.NodeExporter},
-		{"blackbox-exporter", cfg.Images.BlackboxExporter, &args.Images.BlackboxExporter},
-		{"nginx-exporter", cfg.Images.NginxExporter, &args.Images.NginxExporter},
-		{"cadvisor", cfg.Images.CAdvisor, &args.Images.CAdvisor},
-		{"grafana", cfg.Images.Grafana, &args.Images.Grafana},
-	} {
-		if pulled.reference == "" {
-			continue // Grafana, where it cannot be had
-		}
-		image, err := image.Pull(ctx, stack, pulled.name, pulled.reference)
-		if err != nil {
-			return err
-		}
-		*pulled.id = image.ID
-	}
-	watching, err := monitoring.New(ctx, "monitoring", args)
-	if err != nil {
-		return err
-	}
-	ctx.Export("prometheusUrl", pulumi.String(watching.PrometheusURL))
-	ctx.Export("alertmanagerUrl", pulumi.String(watching.AlertmanagerURL))
-	ctx.Export("alertReceivers", pulumi.ToStringArray(cfg.Monitoring.Receivers()))
-	if watching.GrafanaURL != "" {
-		ctx.Export("grafanaUrl", pulumi.String(watching.GrafanaURL))
-		ctx.Export("grafanaPassword", watching.GrafanaPassword)
-	}
-	return nil
+	return watch(ctx, cfg, host, stack, cert, front, nginx)
 }
 
 // appImage builds the service's image, or takes the one that is configured.

@@ -15,9 +15,7 @@ import (
 // nothing stops serving, and the next make up or make down cleans up.
 func TestKilledRun(t *testing.T) {
 	p := newProject(t, "killed")
-	if out, err := p.run("make", "up"); err != nil {
-		t.Fatalf("make up: %v\n%s", err, out)
-	}
+	p.start(t, "monitoring.enabled", "false") // until its own moment
 	for _, moment := range []struct {
 		name string
 		came func(before []string) bool
@@ -63,6 +61,26 @@ func TestKilledRun(t *testing.T) {
 		}
 		p.serves(t, 2)
 		p.up(t, "--expect-no-changes")
+	})
+	t.Run("WhileMonitoringIsMade", func(t *testing.T) {
+		load := p.startLoad(false)
+		defer load.end(t)
+		p.set(t, "monitoring.enabled", "true")
+		p.killUp(t, "monitoring", func([]string) bool { return len(p.containers(t, "prometheus")) > 0 })
+		if out, err := p.run("make", "up"); err != nil {
+			t.Fatalf("make up: %v\n%s", err, out)
+		}
+		for _, component := range []string{"prometheus", "alertmanager", "cadvisor", "prometheus-revision"} {
+			if got := p.containers(t, component); len(got) != 1 {
+				t.Errorf("%d %s containers, want 1", len(got), component)
+			}
+		}
+		if got := len(p.resources(t)["networks"]); got != 2 {
+			t.Errorf("%d networks, want 2", got)
+		}
+		p.up(t, "--expect-no-changes")
+		p.set(t, "monitoring.enabled", "false")
+		p.up(t)
 	})
 	t.Run("ALivingRunIsRespected", func(t *testing.T) { livingRun(t, p) })
 	t.Run("MakeDownSweepsToo", func(t *testing.T) {

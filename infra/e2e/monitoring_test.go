@@ -105,6 +105,9 @@ func (p *project) targets() ([]target, error) {
 
 func targetsUp(t *testing.T, p *project, by time.Time) {
 	jobs := []string{"alertmanager", "containers", "endpoint", "host", "nginx", "prometheus", "proxy", "service", "service"}
+	if reference(t, p.dir, "grafana") != "" {
+		jobs = slices.Insert(jobs, 3, "grafana")
+	}
 	eventually(t, time.Until(by), "every target is up", func() bool {
 		targets, err := p.targets()
 		var up []string

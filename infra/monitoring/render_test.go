@@ -168,3 +168,34 @@ func TestTheRunbookCanLieElsewhere(t *testing.T) {
 		t.Errorf("it links to %q", got)
 	}
 }
+
+// TestEveryAlertIsTested: rules_test.yml, which promtool runs, has a case in which
+// each alert fires and one in which it does not.
+func TestEveryAlertIsTested(t *testing.T) {
+	var parsed struct {
+		Tests []struct {
+			Cases []struct {
+				Alert  string `yaml:"alertname"`
+				Alerts []any  `yaml:"exp_alerts"`
+			} `yaml:"alert_rule_test"`
+		}
+	}
+	if err := yaml.Unmarshal(must(os.ReadFile("rules_test.yml")), &parsed); err != nil {
+		t.Fatal(err)
+	}
+	fires, silent := map[string]bool{}, map[string]bool{"Watchdog": true} // it always fires
+	for _, test := range parsed.Tests {
+		for _, c := range test.Cases {
+			if len(c.Alerts) > 0 {
+				fires[c.Alert] = true
+			} else {
+				silent[c.Alert] = true
+			}
+		}
+	}
+	for alert := range alerts(t, rules) {
+		if !fires[alert] || !silent[alert] {
+			t.Errorf("%s: a case in which it fires: %v, in which it does not: %v", alert, fires[alert], silent[alert])
+		}
+	}
+}

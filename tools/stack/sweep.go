@@ -47,7 +47,7 @@ func (s sweeper) sweepContainers(ctx context.Context) error {
 		if !s.stray(containerType, c.ID) || s.stray(networkType, c.Labels[workload.NetworkLabel]) {
 			continue
 		}
-		if _, err := s.api.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true}); err != nil {
+		if _, err := s.api.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
 			return err
 		}
 		swept("container", strings.TrimPrefix(c.Names[0], "/"))
