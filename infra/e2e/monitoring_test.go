@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -39,11 +40,13 @@ func TestMonitoring(t *testing.T) {
 		// Alerts take their time: meanwhile something else is looked at.
 		{"AReplicaIsStoppedForGood", outage.begin},
 		{"CAdvisorIsUnprivilegedAndSeesNothingElse", cadvisorIsUnprivileged},
+		{"CAdvisorWaitsForItsFilter", cadvisorWaits},
 		{"StatusShowsWhatIsWrong", statusShows},
 		{"TheAlertIsKeptForItsReceiver", outage.isTold},
 		{"AChangedRuleLosesNoSample", changedRule},
 		{"ABadRuleIsRefused", badRule},
 		{"ItsEndIsToldToo", outage.endIsTold},
+		{"WhatFollowsFromSomethingWorseIsNotTold", inhibited},
 		{"AKilledPrometheusKeepsItsData", killedPrometheus},
 		{"SwitchingItOffAndOnLosesNoRequest", switchedOff},
 	} {
@@ -320,6 +323,21 @@ func cadvisorIsUnprivileged(t *testing.T, p *project) {
 	}
 }
 
+// cadvisorWaits starts cAdvisor before the filter, as a host that starts may do: it
+// asks the engine for its containers once only.
+func cadvisorWaits(t *testing.T, p *project) {
+	cadvisor, filter := p.containers(t, "cadvisor")[0], p.containers(t, "engine-filter")[0]
+	docker(t, "stop", cadvisor, filter)
+	docker(t, "start", cadvisor)
+	time.Sleep(2 * time.Second)
+	docker(t, "start", filter)
+	started := time.Now().Unix()
+	eventually(t, 45*time.Second, "it sees the containers again", func() bool {
+		seen, err := p.query(fmt.Sprintf(`timestamp(container_start_time_seconds{job="containers"}) > %d`, started))
+		return err == nil && len(seen) > 8
+	})
+}
+
 // receiverConf is a receiver of notifications that logs what it gets.
 const receiverConf = `error_log stderr warn; pid /tmp/pid; events {}
 http {
@@ -427,6 +445,62 @@ func (o *outage) endIsTold(t *testing.T, p *project) {
 	eventually(t, time.Until(o.ended.Add(4*time.Minute)), "its end is told", func() bool { return o.receiver.got(t, "ReplicasMissing", "resolved") })
 	t.Logf("its end was told within %s", time.Since(o.ended).Round(time.Second))
 	o.receiver.stop(t)
+}
+
+// inhibited tells the real Alertmanager of alerts by hand, and asks which of them
+// it would keep to itself.
+func inhibited(t *testing.T, p *project) {
+	type alert struct {
+		Labels map[string]string `json:"labels"`
+		EndsAt time.Time         `json:"endsAt"`
+		Status struct {
+			InhibitedBy []string `json:"inhibitedBy"`
+		} `json:"status"`
+	}
+	address := fmt.Sprintf("http://127.0.0.1:%d/api/v2/alerts", p.alertmanagerPort)
+	tell := func(alerts ...map[string]string) {
+		var list []alert
+		for _, labels := range alerts {
+			labels["test"] = "inhibited"
+			list = append(list, alert{Labels: labels, EndsAt: time.Now().Add(time.Minute)})
+		}
+		text, err := json.Marshal(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.Post(address, "application/json", bytes.NewReader(text))
+		if err != nil || response.StatusCode != 200 {
+			t.Fatalf("%v, %v", response, err)
+		}
+		response.Body.Close()
+	}
+	tell(
+		map[string]string{"alertname": "HostDown", "layer": "host"},
+		map[string]string{"alertname": "HostMemoryLow", "layer": "host"},
+		map[string]string{"alertname": "ContainerRestarting", "layer": "container"},
+		map[string]string{"alertname": "ProxyDown", "layer": "proxy"},
+		map[string]string{"alertname": "EndpointDown", "layer": "service"},
+		map[string]string{"alertname": "SlowRequests", "layer": "service"},
+	)
+	response, err := http.Get(address + "?filter=test=inhibited")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var alerts []alert
+	if err := json.NewDecoder(response.Body).Decode(&alerts); err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	for _, a := range alerts {
+		if len(a.Status.InhibitedBy) == 0 {
+			told = append(told, a.Labels["alertname"])
+		}
+	}
+	slices.Sort(told)
+	if want := []string{"HostDown", "ProxyDown", "SlowRequests"}; len(alerts) != 6 || !slices.Equal(told, want) {
+		t.Errorf("%d alerts, told are %q, want %q", len(alerts), told, want)
+	}
 }
 
 // nowhere checks that a secret is in no state and shown by no inspection.

@@ -28,6 +28,11 @@ func TestRulesAndConfigurations(t *testing.T) {
 		{"PromtoolCheckConfigWithGrafana", "prometheus", map[string]string{"testdata/grafana.prometheus.yml": "prometheus.yml", "rules.yml": "rules.yml"}, "promtool check config prometheus.yml"},
 		{"AmtoolCheckConfigOfNobody", "alertmanager", map[string]string{"testdata/nobody.alertmanager.yml": "alertmanager.yml"}, "amtool check-config alertmanager.yml"},
 		{"AmtoolCheckConfigOfEverybody", "alertmanager", map[string]string{"testdata/everybody.alertmanager.yml": "alertmanager.yml"}, "amtool check-config alertmanager.yml"},
+		{
+			"TheWatchdogIsToldNobody", "alertmanager", map[string]string{"testdata/everybody.alertmanager.yml": "alertmanager.yml"},
+			"set -e; route='amtool config routes test --config.file=alertmanager.yml'; " +
+				"$route --verify.receivers=nobody alertname=Watchdog; $route --verify.receivers=everybody alertname=ServiceDown",
+		},
 	} {
 		t.Run(check.name, func(t *testing.T) {
 			args := []string{"run", "--rm", "--network", "none", "--workdir", "/check", "--entrypoint", "sh"}

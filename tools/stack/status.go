@@ -27,7 +27,7 @@ func status(ctx context.Context, s stack) error {
 	if err != nil {
 		return err
 	}
-	if err := v.printContainers(containers); err != nil {
+	if err := v.printContainers(ctx, containers); err != nil {
 		return err
 	}
 	if url := published(containers, "prometheus"); url != "" {
@@ -47,7 +47,11 @@ func newTable(out io.Writer, columns ...string) *tabwriter.Writer {
 }
 
 // printContainers leaves out the one-shots: they have done their work.
-func (v view) printContainers(containers []container.Summary) error {
+func (v view) printContainers(ctx context.Context, containers []container.Summary) error {
+	images, err := v.imageNames(ctx)
+	if err != nil {
+		return err
+	}
 	slices.SortFunc(containers, func(a, b container.Summary) int { return cmp.Compare(a.Names[0], b.Names[0]) })
 	table := newTable(os.Stdout, "COMPONENT", "CONTAINER", "STATUS", "IMAGE")
 	for _, c := range containers {
@@ -58,7 +62,7 @@ func (v view) printContainers(containers []container.Summary) error {
 		if v.stray(containerType, c.ID) {
 			note = " (in no state: make up sweeps it)"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s%s\t%s\n", c.Labels[workload.ComponentLabel], strings.TrimPrefix(c.Names[0], "/"), c.Status, note, c.Image)
+		fmt.Fprintf(table, "%s\t%s\t%s%s\t%s\n", c.Labels[workload.ComponentLabel], strings.TrimPrefix(c.Names[0], "/"), c.Status, note, cmp.Or(images[c.ImageID], c.Image))
 	}
 	if len(v.known.ids[containerType]) == 0 {
 		fmt.Fprintln(table, "nothing runs: make up")

@@ -33,6 +33,21 @@ func look(ctx context.Context, s stack) (view, error) {
 // stray tells whether the state knows nothing of a resource of the engine's.
 func (v view) stray(kind, id string) bool { return !slices.Contains(v.known.ids[kind], id) }
 
+// imageNames returns a name of each image that has one, by its id.
+func (v view) imageNames(ctx context.Context) (map[string]string, error) {
+	list, err := v.api.ImageList(ctx, client.ImageListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]string{}
+	for _, image := range list.Items {
+		if len(image.RepoTags) > 0 {
+			names[image.ID] = image.RepoTags[0]
+		}
+	}
+	return names, nil
+}
+
 // containers lists the stack's containers, running or not.
 func (v view) containers(ctx context.Context) ([]container.Summary, error) {
 	list, err := v.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: v.labelled})
