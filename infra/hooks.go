@@ -17,7 +17,7 @@ type host interface {
 	AwaitReady(container string, command []string, limit time.Duration) error
 	LimitPids(container string) error
 	Socket() string
-	Layers() (string, error)
+	Layers() (folder, socket string, err error)
 }
 
 // hooks are run by Pulumi when a resource was made, or could not be.

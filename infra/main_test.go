@@ -85,13 +85,19 @@ func (r *recorder) inputs(t *testing.T, token, name string) resource.PropertyMap
 // calmHost is an engine that takes everything.
 type calmHost struct {
 	refusal, notReady error
+	containerd        bool
 }
 
-func (h calmHost) Check(string, config.Config) error                { return h.refusal }
-func (h calmHost) Attempt(string, string) (int, error)              { return 7, nil }
-func (h calmHost) LimitPids(string) error                           { return nil }
-func (h calmHost) Socket() string                                   { return "/var/run/docker.sock" }
-func (h calmHost) Layers() (string, error)                          { return "/var/lib/docker/image", nil }
+func (h calmHost) Check(string, config.Config) error   { return h.refusal }
+func (h calmHost) Attempt(string, string) (int, error) { return 7, nil }
+func (h calmHost) LimitPids(string) error              { return nil }
+func (h calmHost) Socket() string                      { return "/var/run/docker.sock" }
+func (h calmHost) Layers() (folder, socket string, err error) {
+	if h.containerd {
+		return "", "/run/containerd/containerd.sock", nil
+	}
+	return "/var/lib/docker/image", "", nil
+}
 func (h calmHost) AwaitReady(string, []string, time.Duration) error { return h.notReady }
 
 func settings(t *testing.T) config.Config {
@@ -172,6 +178,26 @@ func TestWithoutItsImageGrafanaIsLeftOut(t *testing.T) {
 	}
 	if !slices.Contains(r.ofType(containerType), "helloworld-test-prometheus") {
 		t.Error("Prometheus is left out too")
+	}
+}
+
+// TestCAdvisorFindsTheLayers: files below /rootfs, and a socket where it is.
+func TestCAdvisorFindsTheLayers(t *testing.T) {
+	for _, test := range []struct {
+		host calmHost
+		want string
+	}{{calmHost{}, "/rootfs/var/lib/docker/image"}, {calmHost{containerd: true}, "/run/containerd/containerd.sock"}} {
+		r := &recorder{}
+		if err := run(r, settings(t), test.host); err != nil {
+			t.Fatal(err)
+		}
+		var targets []string
+		for _, mount := range r.inputs(t, containerType, "helloworld-test-cadvisor")["mounts"].ArrayValue() {
+			targets = append(targets, mount.ObjectValue()["target"].StringValue())
+		}
+		if !slices.Contains(targets, test.want) {
+			t.Errorf("it has %q, not %s", targets, test.want)
+		}
 	}
 }
 

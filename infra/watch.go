@@ -14,7 +14,7 @@ import (
 
 // watch runs the monitoring of what deploy made.
 func watch(ctx *pulumi.Context, cfg config.Config, host host, stack *workload.Stack, cert *certificate.Certificate, front *proxy.Proxy, nginx *image.Image) error {
-	layers, err := host.Layers()
+	layers, containerd, err := host.Layers()
 	if err != nil {
 		return err
 	}
@@ -42,8 +42,8 @@ func watch(ctx *pulumi.Context, cfg config.Config, host host, stack *workload.St
 			StatusSocket: proxy.StatusSocket,
 			StatusPath:   proxy.StatusPath,
 		},
-		Engine: monitoring.Engine{Socket: host.Socket(), Layers: layers},
-		After:  front,
+		Engine: monitoring.Engine{Socket: host.Socket(), Layers: layers, Containerd: containerd},
+		After:  []pulumi.Resource{front},
 	})
 	if err != nil {
 		return err

@@ -175,6 +175,7 @@ func TestABadValueIsRefusedWithKeyValueAndWhatIsAllowed(t *testing.T) {
 		{"monitoring", `{"probePath":"helloworld"}`, `helloworld:monitoring.probePath is "helloworld": allowed is a path such as /helloworld`},
 		{"monitoring", `{"probePath":"/a b"}`, `helloworld:monitoring.probePath is "/a b": allowed is a path such as /helloworld`},
 		{"monitoring", `{"retention":"soon"}`, `helloworld:monitoring.retention is "soon": allowed is a whole number of hours, days, weeks or years such as 15d`},
+		{"monitoring", `{"retention":"100y"}`, `helloworld:monitoring.retention is "100y": allowed is a whole number of hours`},
 		{"monitoring", `{"retention":"0d"}`, `helloworld:monitoring.retention is "0d": allowed is a whole number of hours`},
 		{"monitoring", `{"retention":15}`, `helloworld:monitoring.retention is 15: allowed is a whole number of hours`},
 		{"monitoring", `{"retentionSize":"1"}`, `helloworld:monitoring.retentionSize is "1": allowed is a whole number of MB, GB or TB such as 1GB`},

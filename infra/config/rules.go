@@ -15,7 +15,7 @@ import (
 var (
 	domainLabel  = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
 	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	retention    = regexp.MustCompile(`^[1-9][0-9]{0,4}[hdwy]$`)
+	retention    = regexp.MustCompile(`^([1-9][0-9]{0,4}[hd]|[1-9][0-9]{0,3}w|[1-9][0-9]?y)$`)
 	path         = regexp.MustCompile(`^/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*$`)
 	size         = regexp.MustCompile(`^[1-9][0-9]{0,5}[MGT]B$`)
 )

@@ -76,8 +76,11 @@ func (p *project) idleMonitoring(tb testing.TB) string {
 		return value
 	}
 	const own = `{component!~"replica|proxy"}`
-	return fmt.Sprintf("monitoring, idle: %.1f %% of one core, %.0f MB of at most %.0f MB",
-		100*sum("rate(container_cpu_usage_seconds_total"+own+"[1m])"),
+	cpu := 100 * sum("rate(container_cpu_usage_seconds_total"+own+"[1m])")
+	if cpu > 5 {
+		tb.Errorf("monitoring uses %.1f %% of one core, more than 5 %%", cpu)
+	}
+	return fmt.Sprintf("monitoring, idle: %.1f %% of one core, %.0f MB of at most %.0f MB", cpu,
 		sum("container_memory_working_set_bytes"+own)/(1<<20), sum("container_spec_memory_limit_bytes"+own)/(1<<20))
 }
 

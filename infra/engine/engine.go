@@ -74,21 +74,22 @@ func (e *Engine) Socket() string {
 // containerd's socket, on the hosts of engines that leave their images to it.
 const containerdSocket = "/run/containerd/containerd.sock"
 
-// Layers is the path, on the engine's host, from which the layers of a container
-// are known: a folder, or the socket of containerd where that keeps the images.
-func (e *Engine) Layers() (string, error) {
+// Layers is from where, on the engine's host, the layers of a container are known:
+// from a folder, or over the socket of containerd where that keeps the images. The
+// other one is empty.
+func (e *Engine) Layers() (folder, socket string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	info, err := e.api.Info(ctx, client.InfoOptions{})
 	if err != nil {
-		return "", fmt.Errorf("ask the engine how it stores images: %w", err)
+		return "", "", fmt.Errorf("ask the engine how it stores images: %w", err)
 	}
 	for _, status := range info.Info.DriverStatus {
 		if status[0] == "driver-type" && strings.HasPrefix(status[1], "io.containerd.snapshotter") {
-			return containerdSocket, nil
+			return "", containerdSocket, nil
 		}
 	}
-	return filepath.Join(info.Info.DockerRootDir, "image"), nil
+	return filepath.Join(info.Info.DockerRootDir, "image"), "", nil
 }
 
 // LimitPids gives a container the limit of processes and threads that its label

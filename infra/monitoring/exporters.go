@@ -24,16 +24,15 @@ func (m *Monitoring) exporter(name string, image pulumi.StringInput, memory int)
 }
 
 // runExporter runs an exporter under its component's name.
-func runExporter(ctx *pulumi.Context, m *Monitoring, args Args, d workload.Description) error {
-	_, err := workload.Run(ctx, args.Stack, d.Component, d, pulumi.Parent(m))
-	return err
+func runExporter(ctx *pulumi.Context, m *Monitoring, args Args, d workload.Description) (*docker.Container, error) {
+	return workload.Run(ctx, args.Stack, d.Component, d, pulumi.Parent(m))
 }
 
 // hostCollectors are what the node exporter can see from inside a container: it
 // has a network of its own, so none of the host's network.
 var hostCollectors = []string{"cpu", "diskstats", "filesystem", "loadavg", "meminfo", "stat", "time", "uname", "vmstat"}
 
-func runNodeExporter(ctx *pulumi.Context, m *Monitoring, args Args) error {
+func runNodeExporter(ctx *pulumi.Context, m *Monitoring, args Args) (*docker.Container, error) {
 	d := m.exporter("node-exporter", args.Images.NodeExporter, 48)
 	d.HostPaths = []workload.HostPath{{Host: "/", Path: "/host"}}
 	d.Command = []string{
@@ -49,7 +48,7 @@ func runNodeExporter(ctx *pulumi.Context, m *Monitoring, args Args) error {
 	return runExporter(ctx, m, args, d)
 }
 
-func runBlackboxExporter(ctx *pulumi.Context, m *Monitoring, args Args) error {
+func runBlackboxExporter(ctx *pulumi.Context, m *Monitoring, args Args) (*docker.Container, error) {
 	configuration := args.Service.Authority.ToStringOutput().ApplyT(func(authority string) (string, error) {
 		return renderBlackbox(args.Service.Domain, authority)
 	}).(pulumi.StringOutput)
@@ -66,7 +65,7 @@ func runBlackboxExporter(ctx *pulumi.Context, m *Monitoring, args Args) error {
 // nobody is the user for images that would run as root.
 const nobody = "65534:65534"
 
-func runNginxExporter(ctx *pulumi.Context, m *Monitoring, args Args) error {
+func runNginxExporter(ctx *pulumi.Context, m *Monitoring, args Args) (*docker.Container, error) {
 	d := m.exporter("nginx-exporter", args.Images.NginxExporter, 32)
 	d.Volumes = []workload.Volume{{Name: args.Proxy.Status, Path: "/status", ReadOnly: true}}
 	d.Command = []string{"--nginx.scrape-uri=unix:/status/" + args.Proxy.StatusSocket + ":" + args.Proxy.StatusPath}
@@ -76,11 +75,17 @@ func runNginxExporter(ctx *pulumi.Context, m *Monitoring, args Args) error {
 //go:embed engine-filter.conf
 var engineFilterConf string
 
+// filterScript lets cAdvisor wait for the engine too.
+const filterScript = `rm -f /engine/docker.sock
+until curl --silent --fail --max-time 5 --output /dev/null --unix-socket /docker.sock http://docker/_ping; do sleep 1; done
+printf '%s' "$CONFIG" >/tmp/nginx.conf
+exec nginx -c /tmp/nginx.conf -g 'daemon off;'`
+
 // runCAdvisor runs cAdvisor, and between it and the engine a filter.
-func runCAdvisor(ctx *pulumi.Context, m *Monitoring, args Args) error {
+func runCAdvisor(ctx *pulumi.Context, m *Monitoring, args Args) (*docker.Container, error) {
 	socket, err := workload.NewSocketVolume(ctx, args.Stack, "engine-filter", pulumi.Parent(m))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	filter := m.exporter("engine-filter", args.Images.Nginx, 32)
 	filter.HostPaths = []workload.HostPath{{Host: args.Engine.Socket, Path: "/docker.sock"}}
@@ -89,16 +94,22 @@ func runCAdvisor(ctx *pulumi.Context, m *Monitoring, args Args) error {
 	filter.Capabilities = []string{"CAP_SETGID", "CAP_SETUID"}
 	filter.Env = map[string]pulumi.StringInput{"CONFIG": pulumi.String(engineFilterConf)}
 	filter.Entrypoint = []string{"sh", "-c"}
-	filter.Command = []string{`rm -f /engine/docker.sock && printf '%s' "$CONFIG" >/tmp/nginx.conf && exec nginx -c /tmp/nginx.conf -g 'daemon off;'`}
-	if err := runExporter(ctx, m, args, filter); err != nil {
-		return err
+	filter.Alone = true // two would have one socket
+	filter.Command = []string{filterScript}
+	if _, err := runExporter(ctx, m, args, filter); err != nil {
+		return nil, err
 	}
 	d := m.exporter("cadvisor", args.Images.CAdvisor, 128)
 	d.Volumes = []workload.Volume{{Name: socket.Name, Path: "/engine", ReadOnly: true}}
 	d.HostPaths = []workload.HostPath{
 		{Host: "/proc", Path: "/rootfs/proc"},
 		{Host: "/sys", Path: "/sys"},
-		{Host: args.Engine.Layers, Path: "/rootfs" + args.Engine.Layers},
+	}
+	if args.Engine.Layers != "" {
+		d.HostPaths = append(d.HostPaths, workload.HostPath{Host: args.Engine.Layers, Path: "/rootfs" + args.Engine.Layers})
+	}
+	if args.Engine.Containerd != "" {
+		d.HostPaths = append(d.HostPaths, workload.HostPath{Host: args.Engine.Containerd, Path: args.Engine.Containerd})
 	}
 	// It asks for the engine once, when it starts.
 	d.Entrypoint = []string{"sh", "-c", `until [ -S /engine/docker.sock ]; do sleep 0.1; done; exec cadvisor -logtostderr "$@"`, "cadvisor"}

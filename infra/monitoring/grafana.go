@@ -52,7 +52,7 @@ func runGrafana(ctx *pulumi.Context, m *Monitoring, args Args) (pulumi.StringOut
 	if err != nil {
 		return fail(err)
 	}
-	revisions := workload.Revisions{Volume: provisioning.Name, Folder: grafanaFolder, Main: "dashboards.yml", Script: grafanaScript}
+	revisions := workload.Revisions{Volume: provisioning.Name, Folder: grafanaFolder, Script: grafanaScript}
 	rendered, err := named(revisions.RevisionID, func(string) (map[string]string, error) { return files, nil })
 	if err != nil {
 		return fail(err)
@@ -74,6 +74,7 @@ func describeGrafana(m *Monitoring, args Args, data, provisioning *docker.Volume
 		{Name: provisioning.Name, Path: grafanaFolder},
 	}
 	d.StopGrace = 30
+	d.Alone = true // two would write one database
 	d.Env = map[string]pulumi.StringInput{"GF_SECURITY_ADMIN_PASSWORD": m.GrafanaPassword}
 	for name, value := range map[string]string{
 		"GF_SERVER_ROOT_URL":                        args.Service.URL + grafanaPath,
@@ -90,6 +91,7 @@ func describeGrafana(m *Monitoring, args Args, data, provisioning *docker.Volume
 		"GF_ANALYTICS_CHECK_FOR_UPDATES":            "false",
 		"GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES":     "false",
 		"GF_NEWS_NEWS_FEED_ENABLED":                 "false",
+		"GOMEMLIMIT":                                "220MiB",
 		"GF_LOG_LEVEL":                              "warn",
 	} {
 		d.Env[name] = pulumi.String(value)

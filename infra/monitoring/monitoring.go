@@ -21,7 +21,7 @@ type Args struct {
 	Service    Service
 	Proxy      Proxy
 	Engine     Engine
-	After      pulumi.Resource // must be there before anything is judged
+	After      []pulumi.Resource // must be there before anything is judged
 }
 
 // Images holds the id of an image on the engine for each component.
@@ -57,8 +57,9 @@ type Proxy struct {
 
 // Engine says where the Docker Engine lies on its host.
 type Engine struct {
-	Socket string
-	Layers string // folder or socket from which the layers of a container are known
+	Socket     string
+	Layers     string // folder from which the layers of a container are known, or empty
+	Containerd string // socket over which they are, or empty
 }
 
 // Monitoring is what watches the stack. Prometheus and Alertmanager answer on the
@@ -94,6 +95,13 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 		return nil, err
 	}
 	m.network = network
+	for _, run := range []func(*pulumi.Context, *Monitoring, Args) (*docker.Container, error){runNodeExporter, runBlackboxExporter, runNginxExporter, runCAdvisor} {
+		exporter, err := run(ctx, m, args)
+		if err != nil {
+			return nil, err
+		}
+		args.After = append(args.After, exporter)
+	}
 	servers := []func(*pulumi.Context, *Monitoring, Args) (pulumi.StringOutput, error){runAlertmanager, runPrometheus}
 	if args.Images.Grafana != nil {
 		m.GrafanaURL = args.Service.URL + grafanaPath
@@ -108,11 +116,6 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 		revisions = append(revisions, revision)
 	}
 	m.Revisions = revisions.ToStringArrayOutput()
-	for _, run := range []func(*pulumi.Context, *Monitoring, Args) error{runNodeExporter, runBlackboxExporter, runNginxExporter, runCAdvisor} {
-		if err := run(ctx, m, args); err != nil {
-			return nil, err
-		}
-	}
 	if err := ctx.RegisterResourceOutputs(m, pulumi.Map{"revisions": m.Revisions}); err != nil {
 		return nil, fmt.Errorf("register outputs of %s: %w", name, err)
 	}

@@ -39,5 +39,5 @@ func runPrometheus(ctx *pulumi.Context, m *Monitoring, args Args) (pulumi.String
 		},
 	}.run(ctx, m, args, func(name namer) (revision, error) {
 		return renderPrometheus(settings, name)
-	}, pulumi.DependsOn([]pulumi.Resource{args.After})) // a service that is being made is not down
+	}, pulumi.DependsOn(args.After)) // what is being made is not down
 }

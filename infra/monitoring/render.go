@@ -120,7 +120,11 @@ func named(name namer, render func(id string) (map[string]string, error)) (revis
 // renderBlackbox returns the configuration of the blackbox exporter, which trusts
 // the authority alone.
 func renderBlackbox(domain, authority string) (string, error) {
-	return execute("blackbox.yml.tmpl", map[string]string{"Domain": domain, "Authority": authority})
+	var good []int
+	for code := 200; code < 500; code++ {
+		good = append(good, code)
+	}
+	return execute("blackbox.yml.tmpl", map[string]any{"Domain": domain, "Authority": authority, "GoodCodes": good})
 }
 
 func execute(file string, data any) (string, error) {

@@ -1,9 +1,9 @@
 # What is Prometheus' and Alertmanager's own in a revision, after
-# workload/revision.sh. Expects PROGRAM, MAIN (its main file), URL (where it answers) and CHECK (the
+# workload/revision.sh. Expects PROGRAM, URL (where it answers) and CHECK (the
 # command that tests a configuration) besides.
 program=$PROGRAM
 
-ask() { wget -q -O - "$URL$1"; }
+ask() { wget -q -T 5 -O - "$URL$1"; }
 
 check() { $CHECK "$1/$MAIN"; }
 

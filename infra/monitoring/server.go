@@ -59,7 +59,6 @@ func (s server) run(ctx *pulumi.Context, m *Monitoring, args Args, render func(n
 		ID:    pulumi.String(rendered.id),
 		Files: rendered.inputs(),
 		Env: map[string]pulumi.StringInput{
-			"MAIN":    pulumi.String(s.main),
 			"PROGRAM": pulumi.String(s.name),
 			"URL":     pulumi.Sprintf("http://127.0.0.1:%d", s.port),
 			"CHECK":   pulumi.String(s.check),

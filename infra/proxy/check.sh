@@ -5,4 +5,6 @@ for tool in nginx curl flock; do
     command -v "$tool" >/dev/null || { echo "the image has no $tool"; exit 1; }
 done
 cd "$PREFIX"
-[ ! -e good ] || nginx -q -t -c "$PREFIX/good/nginx.conf"
+for good in good/nginx.conf good.conf; do # the latter as it was first called
+    [ ! -e "$good" ] || nginx -q -t -c "$PREFIX/$good"
+done

@@ -114,7 +114,7 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 // check returns the image's id once the image has shown that it can run the
 // proxy: the proxy's old container goes before its new one comes.
 func check(ctx *pulumi.Context, args Args, p *Proxy, revisions workload.Revisions) (pulumi.StringInput, error) {
-	d := revisions.Start(nginx(args, p))
+	d := revisions.Share(nginx(args, p))
 	d.Component = "proxy-check"
 	d.OneShot = true
 	d.Command = []string{checkScript}

@@ -56,7 +56,7 @@ if leaving=$(grep -vxFf "$REVISION/servers.conf" "$running/servers.conf") && [ -
     both=$REVISION-joining
     rm -rf "$both"
     cp -rp "$REVISION" "$both"
-    sed -i "s/$REVISION/$both/" "$both/nginx.conf"
+    sed -i "s|$PREFIX/$REVISION/|$PREFIX/$both/|; s|return 200 \"$REVISION|return 200 \"$both|" "$both/nginx.conf"
     echo "$leaving" >>"$both/servers.conf"
     apply "$both"
     joining=${joining%?}

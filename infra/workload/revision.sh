@@ -3,13 +3,13 @@
 # (the folder of all revisions). current links to the revision that the program
 # runs, good to the last one that was probed: whatever fails, that one serves.
 #
-# The program's own script follows. It says what the program is and can:
+# The program's own script follows. It calls begin, and then apply and finish, for
+# which it says what the program is and can:
 #   program         its name
 #   check FOLDER    tests the configuration there
 #   loaded          prints something that changes when a configuration is taken
 #   live FOLDER     the configuration there was taken; loaded was $before before
 #   probe           what it does is good, or $why says what is not
-# and then calls begin, apply and finish.
 set -eu
 umask 077
 cd "$PREFIX"

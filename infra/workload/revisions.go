@@ -53,7 +53,8 @@ func (r Revisions) RevisionID(parts ...string) string {
 // Start adds to a description how the program starts: on the last revision that
 // proved good.
 func (r Revisions) Start(d Description, command ...string) Description {
-	d = r.with(d, map[string]pulumi.StringInput{"MAIN": pulumi.String(r.Main), "BOOTSTRAP": pulumi.String(r.Bootstrap)})
+	d = r.Share(d)
+	d.Env["BOOTSTRAP"] = pulumi.String(r.Bootstrap)
 	d.Command = append([]string{startScript, "start"}, command...)
 	return d
 }
@@ -66,7 +67,8 @@ func (r Revisions) Apply(ctx *pulumi.Context, stack *Stack, name string, d Descr
 	if err != nil {
 		return pulumi.StringOutput{}, err
 	}
-	d = r.with(d, revision.Env)
+	d = r.Share(d)
+	maps.Copy(d.Env, revision.Env)
 	d.Env["REVISION"] = revision.ID
 	d.Component = name
 	d.Command = []string{revisionScript + r.Script}
@@ -81,10 +83,11 @@ func (r Revisions) Apply(ctx *pulumi.Context, stack *Stack, name string, d Descr
 	return WhenSucceeded(container, "the "+strings.ReplaceAll(name, "-", " "), revision.ID), nil
 }
 
-func (r Revisions) with(d Description, env map[string]pulumi.StringInput) Description {
+// Share adds to a description what all that deals with the revisions has: the volume,
+// and a shell that is told where it is.
+func (r Revisions) Share(d Description) Description {
 	d.Entrypoint = []string{"sh", "-c"}
 	d.Volumes = append(slices.Clone(d.Volumes), Volume{Name: r.Volume, Path: r.Folder})
-	d.Env = map[string]pulumi.StringInput{"PREFIX": pulumi.String(r.Folder)}
-	maps.Copy(d.Env, env)
+	d.Env = map[string]pulumi.StringInput{"PREFIX": pulumi.String(r.Folder), "MAIN": pulumi.String(r.Main)}
 	return d
 }

@@ -4,7 +4,11 @@
 # first revision), and the program with its arguments.
 set -eu
 cd "$PREFIX"
-mkdir -p bootstrap
-printf '%s\n' "$BOOTSTRAP" >"bootstrap/$MAIN"
-ln -sfn "$(readlink good || echo bootstrap)" current
+# The link as it was first called, to a file.
+[ -e good ] || [ ! -e good.conf ] || ln -s "$(dirname "$(readlink good.conf)")" good
+if [ ! -e good ]; then
+    mkdir -p bootstrap
+    printf '%s\n' "$BOOTSTRAP" >"bootstrap/$MAIN"
+fi
+ln -sfn "$(readlink good || echo bootstrap)" current || [ -e current ] # the disk may be full
 exec "$@"

@@ -64,7 +64,8 @@ type Description struct {
 	CPUs         float64  // limit in cores; 0 is all there are
 	Pids         int      // limit of processes and threads
 	StopSignal   string
-	StopGrace    int // seconds from StopSignal to SIGKILL
+	StopGrace    int  // seconds from StopSignal to SIGKILL
+	Alone        bool // the old one goes before the new one comes, as if it published a port
 
 	// OneShot runs to its end while the stack is deployed: among the processes and
 	// in the network of the container with the id Joins, or without a network. It
@@ -120,11 +121,12 @@ const (
 const cpuPeriod = 100_000
 
 // Run makes the container. A change of anything in the description replaces it:
-// the new one is made before the old one goes, unless it publishes a port.
+// the new one is made before the old one goes, unless it publishes a port or is to be
+// alone.
 func Run(ctx *pulumi.Context, stack *Stack, name string, d Description, opts ...pulumi.ResourceOption) (*docker.Container, error) {
-	publishes := len(d.Ports) > 0
+	alone := d.Alone || len(d.Ports) > 0
 	opts = append(opts,
-		pulumi.DeleteBeforeReplace(publishes),
+		pulumi.DeleteBeforeReplace(alone),
 		pulumi.ReplaceOnChanges([]string{"*"}),
 		pulumi.ResourceHooks(stack.Hooks),
 	)

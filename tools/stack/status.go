@@ -34,6 +34,8 @@ func status(ctx context.Context, s stack) error {
 		if err := printMonitoring(ctx, os.Stdout, url); err != nil {
 			return err
 		}
+	} else if v.known.output("prometheusUrl") != "" {
+		fmt.Println("\nPrometheus does not run: what it reaches, and which alerts fire, is not known")
 	}
 	fmt.Println()
 	v.printURLs()
