@@ -17,7 +17,9 @@ export PULUMI_STACK := $(STACK)
 LOCAL := $(CURDIR)/.pulumi
 export PATH := $(LOCAL)/bin:$(PATH)
 export PULUMI_HOME := $(LOCAL)/home
-export PULUMI_BACKEND_URL ?= file://$(LOCAL)/state
+# metadata=skip: no second file beside each of the state's. A run that was killed
+# could leave that one cut off, and the state could not be read.
+export PULUMI_BACKEND_URL ?= file://$(LOCAL)/state?metadata=skip
 export PULUMI_SKIP_UPDATE_CHECK := true
 ifeq ($(origin PULUMI_CONFIG_PASSPHRASE)$(origin PULUMI_CONFIG_PASSPHRASE_FILE),undefinedundefined)
 export PULUMI_CONFIG_PASSPHRASE_FILE := $(LOCAL)/passphrase
@@ -104,6 +106,7 @@ ready: tools
 		}
 		(umask 077; head -c 24 /dev/urandom | base64 >"$$PULUMI_CONFIG_PASSPHRASE_FILE")
 	fi
-	case $$PULUMI_BACKEND_URL in file://~*) ;; file://*) mkdir -p "$${PULUMI_BACKEND_URL#file://}" ;; esac
+	folder=$${PULUMI_BACKEND_URL%%\?*}
+	case $$folder in file://~*) ;; file://*) mkdir -p "$${folder#file://}" ;; esac
 	$(STACK_TOOL) unlock
 	pulumi stack select --create $(STACK) >/dev/null

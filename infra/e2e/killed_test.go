@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"bytes"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +18,7 @@ import (
 func TestKilledRun(t *testing.T) {
 	p := newProject(t, "killed")
 	p.start(t, "monitoring.enabled", "false") // until its own moment
+	t.Run("NoFileOfTheStateCanBeCutOff", func(t *testing.T) { wholeState(t, p) })
 	for _, moment := range []struct {
 		name string
 		came func(before []string) bool
@@ -94,6 +97,26 @@ func TestKilledRun(t *testing.T) {
 			}
 		}
 	})
+}
+
+// wholeState: every file of the state is put in its place whole. The sidecars that
+// Pulumi's backend writes unless told not to are not.
+func wholeState(t *testing.T, p *project) {
+	makefile := p.read(t, "Makefile")
+	if !strings.Contains(makefile, "state?metadata=skip") {
+		t.Error("the Makefile's backend writes sidecars")
+	}
+	files := 0
+	err := filepath.WalkDir(filepath.Join(p.dir, ".pulumi/state"), func(path string, entry os.DirEntry, err error) error {
+		if filepath.Ext(path) == ".attrs" {
+			t.Errorf("%s is a sidecar", path)
+		}
+		files++
+		return err
+	})
+	if err != nil || files < 5 {
+		t.Errorf("%d files, %v", files, err)
+	}
 }
 
 // killUp rolls out a new version, and kills pulumi when the moment has come.

@@ -52,7 +52,7 @@ func newProject(tb testing.TB, stack string) *project {
 	}
 	p.env = append(os.Environ(),
 		"STACK="+stack,
-		"PULUMI_BACKEND_URL=file://"+p.dir+"/.pulumi/state",
+		"PULUMI_BACKEND_URL=file://"+p.dir+"/.pulumi/state?metadata=skip", // as in the Makefile
 		"PULUMI_CONFIG_PASSPHRASE_FILE="+p.dir+"/.pulumi/passphrase",
 		// The tests' own: what they are called with is for the outer make.
 		"MAKEFLAGS=", "MAKELEVEL=", "PULUMI_OPTION_COLOR=never",

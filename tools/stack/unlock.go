@@ -28,6 +28,7 @@ func unlock(ctx context.Context, s stack) error {
 	if !ok {
 		return nil
 	}
+	folder, _, _ = strings.Cut(folder, "?")
 	if rest, ok := strings.CutPrefix(folder, "~"); ok {
 		home, err := os.UserHomeDir()
 		if err != nil {
