@@ -22,7 +22,7 @@ func TestRulesAndConfigurations(t *testing.T) {
 		mounts      map[string]string // path in the container by path in infra/monitoring
 		command     string
 	}{
-		{"PromtoolTestRules", "prometheus", map[string]string{"rules.yml": "rules.yml", "rules_test.yml": "rules_test.yml"}, "promtool test rules rules_test.yml"},
+		{"PromtoolTestRules", "prometheus", map[string]string{"rules.yml": "rules.yml", "rules_test.yml": "rules_test.yml", "rules_slow_test.yml": "rules_slow_test.yml"}, "promtool test rules rules_test.yml rules_slow_test.yml"},
 		{"PromtoolCheckRules", "prometheus", map[string]string{"rules.yml": "rules.yml"}, "promtool check rules --lint=all --lint-fatal rules.yml"},
 		{"PromtoolCheckConfig", "prometheus", map[string]string{"testdata/prometheus.yml": "prometheus.yml", "rules.yml": "rules.yml"}, "promtool check config prometheus.yml"},
 		{"PromtoolCheckConfigWithGrafana", "prometheus", map[string]string{"testdata/grafana.prometheus.yml": "prometheus.yml", "rules.yml": "rules.yml"}, "promtool check config prometheus.yml"},
