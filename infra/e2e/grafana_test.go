@@ -31,8 +31,7 @@ func TestTheRevisionOfGrafana(t *testing.T) {
 	}
 	image := reference(t, root, "nginx")
 	folder := &project{dir: t.TempDir()}
-	grafana := docker(t, "run", "--detach", "--network", "none", "--env", "CONFIG="+grafanaConf, "--entrypoint", "sh", image,
-		"-c", `printf '%s' "$CONFIG" >/tmp/nginx.conf; exec nginx -c /tmp/nginx.conf -g 'daemon off;'`)[0]
+	grafana := startNginx(t, image, grafanaConf, "--network", "none")
 	t.Cleanup(func() { docker(t, "rm", "--force", grafana) })
 	var script strings.Builder
 	for _, path := range []string{"infra/workload/revision.sh", "infra/monitoring/grafana-revision.sh"} {

@@ -388,8 +388,15 @@ type receiver struct{ container string }
 func (p *project) startReceiver(t *testing.T) receiver {
 	t.Helper()
 	network := docker(t, "network", "ls", "--quiet", "--filter", "name=helloworld-"+p.stack+"-monitoring")[0]
-	return receiver{docker(t, "run", "--detach", "--network", network, "--network-alias", "receiver", "--env", "CONFIG="+receiverConf, "--entrypoint", "sh",
-		reference(t, p.dir, "nginx"), "-c", `printf '%s' "$CONFIG" >/tmp/nginx.conf; exec nginx -c /tmp/nginx.conf -g 'daemon off;'`)[0]}
+	return receiver{startNginx(t, reference(t, p.dir, "nginx"), receiverConf, "--network", network, "--network-alias", "receiver")}
+}
+
+// startNginx runs a container of the image with the configuration and further options
+// of docker run, and returns its id.
+func startNginx(t *testing.T, image, conf string, options ...string) string {
+	t.Helper()
+	args := append([]string{"run", "--detach", "--env", "CONFIG=" + conf, "--entrypoint", "sh"}, options...)
+	return docker(t, append(args, image, "-c", `printf '%s' "$CONFIG" >/tmp/nginx.conf; exec nginx -c /tmp/nginx.conf -g 'daemon off;'`)...)[0]
 }
 
 func (r *receiver) stop(t *testing.T) {

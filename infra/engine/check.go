@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"helloworld/infra/config"
+
+	"github.com/moby/moby/api/types/container"
 )
 
 // Check tells, before anything changes, what of the configuration this engine
@@ -24,37 +28,37 @@ func (e *Engine) Check(stack string, c config.Config) error {
 	if err != nil {
 		return fmt.Errorf("proxy.bind is %s: allowed is an IP address: %w", c.Proxy.Bind, err)
 	}
-	ports := []publishedPort{
-		{"proxy", "proxy.httpPort", bind, c.Proxy.HTTPPort},
-		{"proxy", "proxy.httpsPort", bind, c.Proxy.HTTPSPort},
-	}
+	ports := map[string][]publishedPort{"proxy": {
+		{"proxy.httpPort", bind, c.Proxy.HTTPPort},
+		{"proxy.httpsPort", bind, c.Proxy.HTTPSPort},
+	}}
 	if c.Monitoring.Enabled {
 		local := netip.AddrFrom4([4]byte{127, 0, 0, 1})
-		ports = append(ports,
-			publishedPort{"prometheus", "monitoring.prometheusPort", local, c.Monitoring.PrometheusPort},
-			publishedPort{"alertmanager", "monitoring.alertmanagerPort", local, c.Monitoring.AlertmanagerPort})
+		ports["prometheus"] = []publishedPort{{"monitoring.prometheusPort", local, c.Monitoring.PrometheusPort}}
+		ports["alertmanager"] = []publishedPort{{"monitoring.alertmanagerPort", local, c.Monitoring.AlertmanagerPort}}
 	}
 	var problems []error
-	for _, port := range ports {
-		problems = append(problems, e.checkPort(ctx, stack, port))
+	for _, component := range slices.Sorted(maps.Keys(ports)) {
+		owners, err := e.containers(ctx, stack, component)
+		if err != nil {
+			return err
+		}
+		for _, p := range ports[component] {
+			problems = append(problems, e.checkPort(owners, p))
+		}
 	}
 	return errors.Join(problems...)
 }
 
-// publishedPort is a port of the host that a component of the stack is to have.
+// publishedPort is one of the host's that a component of the stack is to have.
 type publishedPort struct {
-	component string
-	key       string
-	bind      netip.Addr
-	number    int
+	key    string
+	bind   netip.Addr
+	number int
 }
 
-// checkPort refuses a port that somebody else than the stack's component has.
-func (e *Engine) checkPort(ctx context.Context, stack string, p publishedPort) error {
-	owners, err := e.containers(ctx, stack, p.component)
-	if err != nil {
-		return err
-	}
+// checkPort refuses a port that somebody else than its owners has.
+func (e *Engine) checkPort(owners []container.Summary, p publishedPort) error {
 	port := p.number
 	for _, owner := range owners {
 		for _, published := range owner.Ports {
@@ -70,7 +74,7 @@ func (e *Engine) checkPort(ctx context.Context, stack string, p publishedPort) e
 	if !strings.HasPrefix(e.api.DaemonHost(), "unix://") {
 		return nil // another host's ports cannot be tried from here
 	}
-	err = tryPort(netip.AddrPortFrom(p.bind, uint16(port)).String())
+	err := tryPort(netip.AddrPortFrom(p.bind, uint16(port)).String())
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("%s is %d: allowed is a free port, and another process listens on this one (sudo ss -ltnp 'sport = :%d' names it): stop it, or set another port", p.key, port, port)

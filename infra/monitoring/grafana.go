@@ -36,10 +36,6 @@ func runGrafana(ctx *pulumi.Context, m *Monitoring, args Args) (pulumi.StringOut
 		return fail(err)
 	}
 	m.GrafanaPassword = password
-	files, err := renderGrafana()
-	if err != nil {
-		return fail(err)
-	}
 	data, err := workload.NewVolume(ctx, args.Stack, "grafana", pulumi.Parent(m))
 	if err != nil {
 		return fail(err)
@@ -53,7 +49,7 @@ func runGrafana(ctx *pulumi.Context, m *Monitoring, args Args) (pulumi.StringOut
 		return fail(err)
 	}
 	revisions := workload.Revisions{Volume: provisioning.Name, Folder: grafanaFolder, Script: grafanaScript}
-	rendered, err := named(revisions.RevisionID, func(string) (map[string]string, error) { return files, nil })
+	rendered, err := renderGrafana(revisions.RevisionID)
 	if err != nil {
 		return fail(err)
 	}
@@ -109,8 +105,9 @@ func sharedGrafana(args Args) workload.Description {
 	}
 }
 
-// renderGrafana returns all files by their names, without their folders.
-func renderGrafana() (map[string]string, error) {
+// renderGrafana returns the revision of all files, by their names without their
+// folders.
+func renderGrafana(name namer) (revision, error) {
 	files := map[string]string{}
 	err := fs.WalkDir(grafanaFiles, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -120,7 +117,10 @@ func renderGrafana() (map[string]string, error) {
 		files[entry.Name()] = string(text)
 		return err
 	})
-	return files, err
+	if err != nil {
+		return revision{}, err
+	}
+	return named(name, func(string) (map[string]string, error) { return files, nil })
 }
 
 // newPassword makes a password of 24 characters that stays the same: the hash of a

@@ -5,6 +5,6 @@ for tool in nginx curl flock; do
     command -v "$tool" >/dev/null || { echo "the image has no $tool"; exit 1; }
 done
 cd "$PREFIX"
-for good in good/nginx.conf good.conf; do # the latter as it was first called
-    [ ! -e "$good" ] || nginx -q -t -c "$PREFIX/$good"
-done
+# A proxy from before that link pointed to a file, by another name.
+[ -e good ] || [ ! -e good.conf ] || ln -s "$(dirname "$(readlink good.conf)")" good
+[ ! -e good ] || nginx -q -t -c "$PREFIX/good/nginx.conf"

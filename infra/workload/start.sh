@@ -4,8 +4,6 @@
 # first revision), and the program with its arguments.
 set -eu
 cd "$PREFIX"
-# The link as it was first called, to a file.
-[ -e good ] || [ ! -e good.conf ] || ln -s "$(dirname "$(readlink good.conf)")" good
 if [ ! -e good ]; then
     mkdir -p bootstrap
     printf '%s\n' "$BOOTSTRAP" >"bootstrap/$MAIN"
