@@ -74,7 +74,7 @@ bench: tools ## time up, scaling, a new version and destroy, against one docker 
 
 lint: ## check the code's form
 	@test -z "$$(gofmt -l app infra tools)" || { gofmt -l app infra tools; echo "gofmt changes these"; exit 1; }
-	for module in . app tools/cadvisor tools/pulumi tools/plugins; do (cd $$module && go vet -tags no_compose ./... && go mod tidy -diff); done
+	for module in . app tools/cadvisor tools/collector tools/pulumi tools/plugins tools/victoria; do (cd $$module && go vet -tags no_compose ./... && go mod tidy -diff); done
 
 shell: ready ## a shell in which plain pulumi works on this stack
 	@echo "pulumi works here on stack $(STACK); leave with exit"
