@@ -18,6 +18,7 @@ type host interface {
 	LimitPids(container string) error
 	Socket() string
 	Layers() (folder, socket string, err error)
+	LogFiles() (string, error)
 }
 
 // hooks are run by Pulumi when a resource was made, or could not be.

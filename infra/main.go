@@ -9,6 +9,7 @@ import (
 	"helloworld/infra/config"
 	"helloworld/infra/engine"
 	"helloworld/infra/image"
+	"helloworld/infra/monitoring"
 	"helloworld/infra/proxy"
 	"helloworld/infra/replicas"
 	"helloworld/infra/workload"
@@ -91,10 +92,17 @@ func deploy(ctx *pulumi.Context, cfg config.Config, host host, hooks hooks) erro
 	ctx.Export("replicas", running.Names)
 	ctx.Export("version", pulumi.String(app.Version))
 	ctx.Export("revision", front.Revision)
-	if !cfg.Monitoring.Enabled {
-		return nil
+	var watching *monitoring.Monitoring // nil where nothing is
+	if cfg.Monitoring.Enabled {
+		watching, err = watch(ctx, cfg, host, stack, cert, front, nginx)
+		if err != nil {
+			return err
+		}
 	}
-	return watch(ctx, cfg, host, stack, cert, front, nginx)
+	if cfg.Logging.Enabled {
+		return keepLogs(ctx, cfg, host, stack, watching)
+	}
+	return nil
 }
 
 // appImage builds the service's image, or takes the one that is configured.

@@ -92,6 +92,7 @@ func (h calmHost) Check(string, config.Config) error   { return h.refusal }
 func (h calmHost) Attempt(string, string) (int, error) { return 7, nil }
 func (h calmHost) LimitPids(string) error              { return nil }
 func (h calmHost) Socket() string                      { return "/var/run/docker.sock" }
+func (h calmHost) LogFiles() (string, error)           { return "/var/lib/docker/containers", nil }
 func (h calmHost) Layers() (folder, socket string, err error) {
 	if h.containerd {
 		return "", "/run/containerd/containerd.sock", nil
@@ -117,7 +118,8 @@ func settings(t *testing.T) config.Config {
 		Monitoring: config.Monitoring{
 			Enabled: true, ProbePath: "/helloworld", Retention: "15d", RetentionSize: "1GB", PrometheusPort: 9090, AlertmanagerPort: 9093, AlertWebhook: "https://alerts.example/hush",
 		},
-		Images: config.UpstreamImages,
+		Logging: config.Logging{Enabled: true, Retention: "7d", RetentionSize: "1GB"},
+		Images:  config.UpstreamImages,
 	}
 }
 
@@ -133,8 +135,9 @@ func TestTheStackIsDeclared(t *testing.T) {
 	}
 	var want []string
 	for _, name := range []string{
-		"alertmanager", "alertmanager-revision", "blackbox-exporter", "cadvisor", "engine-filter", "grafana", "grafana-revision", "nginx-exporter", "node-exporter",
-		"prometheus", "prometheus-revision", "proxy", "proxy-check", "proxy-revision", "replica-1", "replica-2", "replica-3",
+		"alertmanager", "alertmanager-revision", "blackbox-exporter", "cadvisor", "collector", "collector-check", "engine-filter", "grafana", "grafana-revision",
+		"nginx-exporter", "node-exporter", "prometheus", "prometheus-revision", "proxy", "proxy-check", "proxy-revision", "replica-1", "replica-2", "replica-3",
+		"victorialogs", "vmalert", "vmalert-check",
 	} {
 		want = append(want, "helloworld-test-"+name)
 	}
@@ -142,7 +145,7 @@ func TestTheStackIsDeclared(t *testing.T) {
 		t.Errorf("containers %q, want %q", got, want)
 	}
 	for token, count := range map[string]int{
-		"docker:index/network:Network": 2, "docker:index/volume:Volume": 9, "docker:index/remoteImage:RemoteImage": 9,
+		"docker:index/network:Network": 3, "docker:index/volume:Volume": 11, "docker:index/remoteImage:RemoteImage": 12,
 		"tls:index/privateKey:PrivateKey": 3, "tls:index/selfSignedCert:SelfSignedCert": 1, "tls:index/locallySignedCert:LocallySignedCert": 1,
 	} {
 		if got := r.ofType(token); len(got) != count {
@@ -151,17 +154,30 @@ func TestTheStackIsDeclared(t *testing.T) {
 	}
 }
 
-func TestWithoutMonitoringNothingOfItIsDeclared(t *testing.T) {
-	r, cfg := &recorder{}, settings(t)
-	cfg.Monitoring.Enabled = false
-	if err := run(r, cfg, calmHost{}); err != nil {
-		t.Fatal(err)
-	}
-	if got := r.ofType(containerType); len(got) != 6 {
-		t.Errorf("containers %q", got)
-	}
-	if got := r.ofType(imageType); len(got) != 2 {
-		t.Errorf("images %q", got)
+func TestWhatIsSwitchedOffIsNotDeclared(t *testing.T) {
+	for _, test := range []struct {
+		monitoring, logging         bool
+		containers, images, volumes int
+		networks                    int
+	}{
+		{false, false, 6, 2, 2, 1},
+		{true, false, 17, 9, 9, 2},
+		{false, true, 9, 4, 4, 2}, // without rules: there is nobody to tell
+		{true, true, 22, 12, 11, 3},
+	} {
+		r, cfg := &recorder{}, settings(t)
+		cfg.Monitoring.Enabled, cfg.Logging.Enabled = test.monitoring, test.logging
+		if err := run(r, cfg, calmHost{}); err != nil {
+			t.Fatal(err)
+		}
+		for token, count := range map[string]int{
+			containerType: test.containers, imageType: test.images,
+			"docker:index/volume:Volume": test.volumes, "docker:index/network:Network": test.networks,
+		} {
+			if got := r.ofType(token); len(got) != count {
+				t.Errorf("%+v: %s: %d, want %d: %q", test, token, len(got), count, got)
+			}
+		}
 	}
 }
 
@@ -178,6 +194,33 @@ func TestWithoutItsImageGrafanaIsLeftOut(t *testing.T) {
 	}
 	if !slices.Contains(r.ofType(containerType), "helloworld-test-prometheus") {
 		t.Error("Prometheus is left out too")
+	}
+}
+
+// TestGrafanaFetchesAPluginForLogsAlone: without logging it fetches and runs none.
+func TestGrafanaFetchesAPluginForLogsAlone(t *testing.T) {
+	for logging, want := range map[bool]string{
+		true:  "GF_PLUGINS_PREINSTALL=victoriametrics-logs-datasource@",
+		false: "GF_PLUGINS_DISABLE_PLUGINS=victoriametrics-logs-datasource",
+	} {
+		r, cfg := &recorder{}, settings(t)
+		cfg.Logging.Enabled = logging
+		if err := run(r, cfg, calmHost{}); err != nil {
+			t.Fatal(err)
+		}
+		envs := r.inputs(t, containerType, "helloworld-test-grafana")["envs"]
+		for envs.IsSecret() {
+			envs = envs.SecretValue().Element
+		}
+		found := slices.ContainsFunc(envs.ArrayValue(), func(env resource.PropertyValue) bool {
+			for env.IsSecret() {
+				env = env.SecretValue().Element
+			}
+			return strings.HasPrefix(env.StringValue(), want)
+		})
+		if !found {
+			t.Errorf("logging %v: Grafana is not told %s", logging, want)
+		}
 	}
 }
 
@@ -221,20 +264,51 @@ func TestMonitoringIsForTheHostAlone(t *testing.T) {
 	}
 }
 
-// TestMonitoringStaysSmall adds up what its containers may use.
-func TestMonitoringStaysSmall(t *testing.T) {
+// TestMonitoringAndLoggingStaySmall adds up what their containers may use.
+func TestMonitoringAndLoggingStaySmall(t *testing.T) {
+	memory := func(logging bool) (sum float64) {
+		r, cfg := &recorder{}, settings(t)
+		cfg.Logging.Enabled = logging
+		if err := run(r, cfg, calmHost{}); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range r.ofType(containerType) {
+			if !strings.Contains(name, "replica") && !strings.Contains(name, "proxy") && !strings.HasSuffix(name, "-revision") && !strings.HasSuffix(name, "-check") {
+				sum += r.inputs(t, containerType, name)["memory"].NumberValue()
+			}
+		}
+		return sum
+	}
+	monitoring := memory(false)
+	if monitoring > 1024 {
+		t.Errorf("the memory limits of monitoring add up to %v MB", monitoring)
+	}
+	// Grafana's plugin for logs among it.
+	if logging := memory(true) - monitoring; logging > 512 {
+		t.Errorf("logging may use %v MB more", logging)
+	}
+}
+
+// TestLogsAreReadFromFiles: the collector has neither the engine's socket nor more
+// than the folder of the log files, read-only, and VictoriaLogs no port of the host.
+func TestLogsAreReadFromFiles(t *testing.T) {
 	r := &recorder{}
 	if err := run(r, settings(t), calmHost{}); err != nil {
 		t.Fatal(err)
 	}
-	memory := 0.0
-	for _, name := range r.ofType(containerType) {
-		if !strings.Contains(name, "replica") && !strings.Contains(name, "proxy") && !strings.HasSuffix(name, "-revision") {
-			memory += r.inputs(t, containerType, name)["memory"].NumberValue()
+	for _, mount := range r.inputs(t, containerType, "helloworld-test-collector")["mounts"].ArrayValue() {
+		m := mount.ObjectValue()
+		if m["type"].StringValue() == "bind" && (m["source"].StringValue() != "/var/lib/docker/containers" || !m["readOnly"].BoolValue()) {
+			t.Errorf("the collector has %v", m)
 		}
 	}
-	if memory > 1024 {
-		t.Errorf("its memory limits add up to %v MB", memory)
+	for _, component := range []string{"collector", "victorialogs", "vmalert"} {
+		if ports := r.inputs(t, containerType, "helloworld-test-"+component)["ports"]; ports.IsArray() && len(ports.ArrayValue()) > 0 {
+			t.Errorf("%s is published: %v", component, ports)
+		}
+	}
+	if !r.inputs(t, "docker:index/network:Network", "helloworld-test-logging")["internal"].BoolValue() {
+		t.Error("logging's network leads out")
 	}
 }
 
@@ -293,7 +367,7 @@ func TestSecretsAreRegisteredAsSecrets(t *testing.T) {
 
 func TestEachFailureComesOut(t *testing.T) {
 	for _, token := range []string{
-		"helloworld:workload:Stack", "helloworld:certificate:Certificate", "helloworld:replicas:Replicas", "helloworld:proxy:Proxy", "helloworld:monitoring:Monitoring",
+		"helloworld:workload:Stack", "helloworld:certificate:Certificate", "helloworld:replicas:Replicas", "helloworld:proxy:Proxy", "helloworld:monitoring:Monitoring", "helloworld:logging:Logging",
 		"docker:index/network:Network", "docker:index/volume:Volume", "docker:index/remoteImage:RemoteImage", "docker:index/container:Container",
 		"tls:index/privateKey:PrivateKey", "tls:index/selfSignedCert:SelfSignedCert", "tls:index/certRequest:CertRequest", "tls:index/locallySignedCert:LocallySignedCert",
 	} {

@@ -4,6 +4,7 @@ import (
 	"helloworld/infra/certificate"
 	"helloworld/infra/config"
 	"helloworld/infra/image"
+	"helloworld/infra/logging"
 	"helloworld/infra/monitoring"
 	"helloworld/infra/proxy"
 	"helloworld/infra/replicas"
@@ -13,16 +14,24 @@ import (
 )
 
 // watch runs the monitoring of what deploy made.
-func watch(ctx *pulumi.Context, cfg config.Config, host host, stack *workload.Stack, cert *certificate.Certificate, front *proxy.Proxy, nginx *image.Image) error {
+func watch(ctx *pulumi.Context, cfg config.Config, host host, stack *workload.Stack, cert *certificate.Certificate, front *proxy.Proxy, nginx *image.Image) (*monitoring.Monitoring, error) {
 	layers, containerd, err := host.Layers()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	images, err := monitoringImages(ctx, stack, cfg.Images)
+	images := monitoring.Images{Nginx: nginx.ID}
+	err = pull(ctx, stack, []pulled{
+		{"prometheus", cfg.Images.Prometheus, &images.Prometheus},
+		{"alertmanager", cfg.Images.Alertmanager, &images.Alertmanager},
+		{"node-exporter", cfg.Images.NodeExporter, &images.NodeExporter},
+		{"blackbox-exporter", cfg.Images.BlackboxExporter, &images.BlackboxExporter},
+		{"nginx-exporter", cfg.Images.NginxExporter, &images.NginxExporter},
+		{"cadvisor", cfg.Images.CAdvisor, &images.CAdvisor},
+		{"grafana", cfg.Images.Grafana, &images.Grafana},
+	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	images.Nginx = nginx.ID
 	watching, err := monitoring.New(ctx, "monitoring", monitoring.Args{
 		Stack:      stack,
 		Images:     images,
@@ -42,11 +51,12 @@ func watch(ctx *pulumi.Context, cfg config.Config, host host, stack *workload.St
 			StatusSocket: proxy.StatusSocket,
 			StatusPath:   proxy.StatusPath,
 		},
-		Engine: monitoring.Engine{Socket: host.Socket(), Layers: layers, Containerd: containerd},
-		After:  []pulumi.Resource{front},
+		Engine:  monitoring.Engine{Socket: host.Socket(), Layers: layers, Containerd: containerd},
+		Logging: logsOf(cfg),
+		After:   []pulumi.Resource{front},
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	ctx.Export("prometheusUrl", pulumi.String(watching.PrometheusURL))
 	ctx.Export("alertmanagerUrl", pulumi.String(watching.AlertmanagerURL))
@@ -55,33 +65,60 @@ func watch(ctx *pulumi.Context, cfg config.Config, host host, stack *workload.St
 		ctx.Export("grafanaUrl", pulumi.String(watching.GrafanaURL))
 		ctx.Export("grafanaPassword", watching.GrafanaPassword)
 	}
-	return nil
+	return watching, nil
 }
 
-// monitoringImages pulls what monitoring needs besides nginx, and Grafana if it can
-// be had.
-func monitoringImages(ctx *pulumi.Context, stack *workload.Stack, references config.Images) (monitoring.Images, error) {
-	var images monitoring.Images
-	for _, pulled := range []struct {
-		name, reference string
-		id              *pulumi.StringInput
-	}{
-		{"prometheus", references.Prometheus, &images.Prometheus},
-		{"alertmanager", references.Alertmanager, &images.Alertmanager},
-		{"node-exporter", references.NodeExporter, &images.NodeExporter},
-		{"blackbox-exporter", references.BlackboxExporter, &images.BlackboxExporter},
-		{"nginx-exporter", references.NginxExporter, &images.NginxExporter},
-		{"cadvisor", references.CAdvisor, &images.CAdvisor},
-		{"grafana", references.Grafana, &images.Grafana},
-	} {
-		if pulled.reference == "" {
+// logsOf is what monitoring is told of logging.
+func logsOf(cfg config.Config) monitoring.Logging {
+	if !cfg.Logging.Enabled {
+		return monitoring.Logging{}
+	}
+	logs := monitoring.Logging{URL: logging.URL}
+	for _, target := range logging.Targets() {
+		logs.Targets = append(logs.Targets, monitoring.Target(target))
+	}
+	return logs
+}
+
+// keepLogs runs the logging of what deploy made, and watch if it did.
+func keepLogs(ctx *pulumi.Context, cfg config.Config, host host, stack *workload.Stack, watching *monitoring.Monitoring) error {
+	files, err := host.LogFiles()
+	if err != nil {
+		return err
+	}
+	args := logging.Args{Stack: stack, Logging: cfg.Logging, LogFiles: files}
+	needed := []pulled{
+		{"collector", cfg.Images.Collector, &args.Images.Collector},
+		{"victorialogs", cfg.Images.VictoriaLogs, &args.Images.VictoriaLogs},
+	}
+	if watching != nil {
+		needed = append(needed, pulled{"vmalert", cfg.Images.VMAlert, &args.Images.VMAlert})
+		args.Alerts = &logging.Alerts{Network: watching.Network, URL: watching.AlertsURL, Runbook: cfg.Monitoring.Runbook}
+	}
+	if err := pull(ctx, stack, needed); err != nil {
+		return err
+	}
+	_, err = logging.New(ctx, "logging", args)
+	return err
+}
+
+// pulled is an image under the name of its resource, and where its id belongs.
+type pulled struct {
+	name, reference string
+	id              *pulumi.StringInput
+}
+
+// pull pulls the images that can be had.
+func pull(ctx *pulumi.Context, stack *workload.Stack, images []pulled) error {
+	for _, p := range images {
+		if p.reference == "" {
 			continue
 		}
-		image, err := image.Pull(ctx, stack, pulled.name, pulled.reference)
+		image, err := image.Pull(ctx, stack, p.name, p.reference)
 		if err != nil {
-			return images, err
+			return err
 		}
-		*pulled.id = image.ID
+		*p.id = image.ID
 	}
-	return images, nil
+	return nil
 }

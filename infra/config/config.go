@@ -8,6 +8,7 @@ type Config struct {
 	App        App
 	Proxy      Proxy
 	Monitoring Monitoring
+	Logging    Logging
 	Images     Images
 }
 
@@ -78,6 +79,13 @@ func (m Monitoring) Receivers() []string {
 	return receivers
 }
 
+// Logging describes how the logs of all containers are kept.
+type Logging struct {
+	Enabled       bool
+	Retention     string // how long lines are kept, as VictoriaLogs spells it: 7d
+	RetentionSize string // how much disk they may use: 1GB
+}
+
 // Images holds an image reference for each component that the project does not
 // build itself, and the image the service is built with.
 type Images struct {
@@ -90,6 +98,9 @@ type Images struct {
 	NginxExporter    string
 	CAdvisor         string
 	Grafana          string // empty where it cannot be had: the stack runs without it
+	Collector        string
+	VictoriaLogs     string
+	VMAlert          string
 }
 
 // UpstreamImages are the references used where the configuration names no other.
@@ -103,6 +114,9 @@ var UpstreamImages = Images{
 	NginxExporter:    "nginx/nginx-prometheus-exporter:1.5.1",
 	CAdvisor:         "ghcr.io/google/cadvisor:v0.60.5",
 	Grafana:          "grafana/grafana:12.4.12",
+	Collector:        "otel/opentelemetry-collector-contrib:0.160.0",
+	VictoriaLogs:     "victoriametrics/victoria-logs:v1.52.0",
+	VMAlert:          "victoriametrics/vmalert:v1.151.0",
 }
 
 // References returns the images by the name they have in the configuration.
@@ -117,5 +131,8 @@ func (i *Images) References() map[string]*string {
 		"nginxExporter":    &i.NginxExporter,
 		"cadvisor":         &i.CAdvisor,
 		"grafana":          &i.Grafana,
+		"collector":        &i.Collector,
+		"victoriaLogs":     &i.VictoriaLogs,
+		"vmalert":          &i.VMAlert,
 	}
 }

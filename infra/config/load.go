@@ -89,6 +89,11 @@ func Load(source Source) (Config, error) {
 			AlertEmail:       r.email("monitoring.alertEmail"),
 			Runbook:          r.text("monitoring.runbook", "", "an http or https URL", isURL),
 		},
+		Logging: Logging{
+			Enabled:       r.boolean("logging.enabled", true),
+			Retention:     r.text("logging.retention", "7d", "a whole number of days, weeks or years such as 7d", isLogRetention),
+			RetentionSize: r.text("logging.retentionSize", "1GB", "a whole number of MB, GB or TB such as 1GB", isSize),
+		},
 	}
 	c.Images = r.images()
 	c.App.Build = r.buildContext(c.App)

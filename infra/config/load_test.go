@@ -43,6 +43,7 @@ func TestDefaults(t *testing.T) {
 		},
 		Proxy:      Proxy{Domain: "localhost", Bind: "0.0.0.0", HTTPPort: 80, HTTPSPort: 443, HTTP: HTTPRedirect},
 		Monitoring: Monitoring{Enabled: true, ProbePath: "/helloworld", Retention: "15d", RetentionSize: "1GB", PrometheusPort: 9090, AlertmanagerPort: 9093},
+		Logging:    Logging{Enabled: true, Retention: "7d", RetentionSize: "1GB"},
 		Images:     UpstreamImages,
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -100,8 +101,10 @@ func TestEverythingCanBeSet(t *testing.T) {
 		"monitoring": `{"enabled":"false","probePath":"/x?y=z","retention":"4w","retentionSize":"500MB","prometheusPort":19090,"alertmanagerPort":19093,` +
 			`"alertWebhook":"https://alerts.example/x?y=z","alertSlack":"https://slack.example/hook","runbook":"https://www.example.com/runbook",` +
 			`"alertEmail":{"to":"ann@example.com","from":"stack@example.com","server":"mail.example.com:587","user":"ann","password":"hush"}}`,
+		"logging": `{"enabled":false,"retention":"2w","retentionSize":"500MB"}`,
 		"images": `{"nginx":"nginx:1","builder":"golang:1","prometheus":"prom:1","alertmanager":"am:1","nodeExporter":"node:1",` +
-			`"blackboxExporter":"blackbox:1","nginxExporter":"nginxexp:1","cadvisor":"cadvisor:1","grafana":"grafana:1"}`,
+			`"blackboxExporter":"blackbox:1","nginxExporter":"nginxexp:1","cadvisor":"cadvisor:1","grafana":"grafana:1",` +
+			`"collector":"collector:1","victoriaLogs":"vl:1","vmalert":"vmalert:1"}`,
 	})
 	s.Secret = []string{"helloworld:app"}
 	got, err := Load(s)
@@ -124,9 +127,11 @@ func TestEverythingCanBeSet(t *testing.T) {
 			AlertWebhook: "https://alerts.example/x?y=z", AlertSlack: "https://slack.example/hook", Runbook: "https://www.example.com/runbook",
 			AlertEmail: Email{To: "ann@example.com", From: "stack@example.com", Server: "mail.example.com:587", User: "ann", Password: "hush"},
 		},
+		Logging: Logging{Retention: "2w", RetentionSize: "500MB"},
 		Images: Images{
 			Nginx: "nginx:1", Builder: "golang:1", Prometheus: "prom:1", Alertmanager: "am:1", NodeExporter: "node:1",
 			BlackboxExporter: "blackbox:1", NginxExporter: "nginxexp:1", CAdvisor: "cadvisor:1", Grafana: "grafana:1",
+			Collector: "collector:1", VictoriaLogs: "vl:1", VMAlert: "vmalert:1",
 		},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -178,6 +183,10 @@ func TestABadValueIsRefusedWithKeyValueAndWhatIsAllowed(t *testing.T) {
 		{"monitoring", `{"retention":"100y"}`, `helloworld:monitoring.retention is "100y": allowed is a whole number of hours`},
 		{"monitoring", `{"retention":"0d"}`, `helloworld:monitoring.retention is "0d": allowed is a whole number of hours`},
 		{"monitoring", `{"retention":15}`, `helloworld:monitoring.retention is 15: allowed is a whole number of hours`},
+		{"logging", `{"retention":"12h"}`, `helloworld:logging.retention is "12h": allowed is a whole number of days, weeks or years such as 7d`},
+		{"logging", `{"retentionSize":"all"}`, `helloworld:logging.retentionSize is "all": allowed is a whole number of MB, GB or TB such as 1GB`},
+		{"logging", `{"enabled":"yes"}`, `helloworld:logging.enabled is "yes": allowed is true or false`},
+		{"logging.enabled", `true`, `helloworld:logging.enabled is "true": allowed is only within logging`},
 		{"monitoring", `{"retentionSize":"1"}`, `helloworld:monitoring.retentionSize is "1": allowed is a whole number of MB, GB or TB such as 1GB`},
 		{"monitoring", `{"alertWebhook":"alerts.example"}`, `helloworld:monitoring.alertWebhook is "alerts.example": allowed is an http or https URL`},
 		{"monitoring", `{"alertWebhook":"ftp://alerts.example"}`, `helloworld:monitoring.alertWebhook is "ftp://alerts.example": allowed is an http or https URL`},

@@ -23,7 +23,7 @@ type reader struct {
 }
 
 // groups are the keys that hold an object of further keys.
-var groups = []string{"app", "proxy", "monitoring", "images"}
+var groups = []string{"app", "proxy", "monitoring", "logging", "images"}
 
 func newReader(source Source) *reader {
 	r := &reader{

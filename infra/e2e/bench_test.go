@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -40,7 +41,7 @@ func BenchmarkStack(b *testing.B) {
 		measure("first up, 2 replicas", up)
 		reference = dockerRun(b, p.resources(b)["images"][0])
 		measure("up without a change", func() { p.up(b, "--expect-no-changes") })
-		idle = p.idleMonitoring(b)
+		idle = p.idle(b)
 		p.set(b, "replicas", "4")
 		measure("2 to 4 replicas", up)
 		p.edit(b, "app/main.go", "package main", fmt.Sprintf("package main\n\n// built at %s", time.Now()))
@@ -59,29 +60,67 @@ func BenchmarkStack(b *testing.B) {
 	fmt.Println(idle)
 }
 
-// idleMonitoring says what monitoring itself uses while nobody uses the service, as
-// it sees it: over the second minute of its life.
-func (p *project) idleMonitoring(tb testing.TB) string {
+// BenchmarkLogging sets the service's throughput with logging against that without, in
+// the same run, and says what logging uses at 2,000 requests a second.
+func BenchmarkLogging(b *testing.B) {
+	p := newProject(b, "bench-logging")
+	if out, err := p.run("make", "up"); err != nil {
+		b.Fatalf("make up: %v\n%s", err, out)
+	}
+	var report strings.Builder
+	for b.Loop() {
+		for round := range 2 {
+			for _, enabled := range []string{"false", "true"} {
+				p.set(b, "logging.enabled", enabled)
+				p.up(b)
+				const requests = 30_000
+				start := time.Now()
+				p.sendExactly(b, fmt.Sprintf("full-%s-%d", enabled, round), requests, 0)
+				fmt.Fprintf(&report, "as fast as it goes, logging.enabled=%s: %.0f requests/s\n", enabled, requests/time.Since(start).Seconds())
+			}
+		}
+		const perSecond, seconds = 2_000, 75
+		start := time.Now()
+		p.sendExactly(b, "paced", perSecond*seconds, perSecond)
+		sent := time.Since(start)
+		fmt.Fprintf(&report, "paced: %.0f requests/s for %.0f s\n", perSecond*seconds/sent.Seconds(), sent.Seconds())
+		for _, component := range []string{"replica", "proxy", "collector", "victorialogs", "vmalert"} {
+			of := fmt.Sprintf(`{component=%q}`, component)
+			fmt.Fprintf(&report, "  %-12s %5.1f %% of one core, %3.0f MB\n", component,
+				100*p.sum(b, "rate(container_cpu_usage_seconds_total"+of+"[1m])"), p.sum(b, "container_memory_working_set_bytes"+of)/(1<<20))
+		}
+		eventually(b, time.Minute, "every line is there", func() bool {
+			got := p.counts(b, "paced-")
+			return got["proxy"].lines == perSecond*seconds && got["replica"].lines == perSecond*seconds
+		})
+		fmt.Fprintf(&report, "  every line is in VictoriaLogs %.1f s after the last request; ", (time.Since(start) - sent).Seconds())
+		fmt.Fprintf(&report, "a line takes %.0f bytes of disk\n", p.sum(b, "vl_data_size_bytes")/p.sum(b, "vl_storage_rows"))
+	}
+	fmt.Printf("\n%s\n", &report)
+}
+
+// sum asks Prometheus for the sum of an expression.
+func (p *project) sum(tb testing.TB, expression string) float64 {
+	tb.Helper()
+	found, err := p.query("sum(" + expression + ")")
+	if err != nil || len(found) != 1 {
+		tb.Fatalf("%s: %d series, %v", expression, len(found), err)
+	}
+	return must(strconv.ParseFloat(found[0].Value[1].(string), 64))
+}
+
+// idle says what monitoring and logging themselves use while nobody uses the
+// service, as monitoring sees it: over the second minute of its life.
+func (p *project) idle(tb testing.TB) string {
 	tb.Helper()
 	time.Sleep(2 * time.Minute)
-	sum := func(expression string) float64 {
-		found, err := p.query("sum(" + expression + ")")
-		if err != nil || len(found) != 1 {
-			tb.Fatalf("%s: %d series, %v", expression, len(found), err)
-		}
-		value, err := strconv.ParseFloat(found[0].Value[1].(string), 64)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		return value
-	}
 	const own = `{component!~"replica|proxy"}`
-	cpu := 100 * sum("rate(container_cpu_usage_seconds_total"+own+"[1m])")
+	cpu := 100 * p.sum(tb, "rate(container_cpu_usage_seconds_total"+own+"[1m])")
 	if cpu > 5 {
-		tb.Errorf("monitoring uses %.1f %% of one core, more than 5 %%", cpu)
+		tb.Errorf("monitoring and logging use %.1f %% of one core, more than 5 %%", cpu)
 	}
-	return fmt.Sprintf("monitoring, idle: %.1f %% of one core, %.0f MB of at most %.0f MB", cpu,
-		sum("container_memory_working_set_bytes"+own)/(1<<20), sum("container_spec_memory_limit_bytes"+own)/(1<<20))
+	return fmt.Sprintf("monitoring and logging, idle: %.1f %% of one core, %.0f MB of at most %.0f MB", cpu,
+		p.sum(tb, "container_memory_working_set_bytes"+own)/(1<<20), p.sum(tb, "container_spec_memory_limit_bytes"+own)/(1<<20))
 }
 
 func (p *project) destroy(tb testing.TB) {

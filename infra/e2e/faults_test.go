@@ -15,7 +15,7 @@ import (
 // TestFaults makes every change fail that can, and breaks what runs, under load.
 func TestFaults(t *testing.T) {
 	p := newProject(t, "faults")
-	p.start(t, "monitoring.enabled", "false") // it has tests of its own
+	p.start(t, "monitoring.enabled", "false", "logging.enabled", "false") // they have tests of their own
 	for _, fault := range []struct {
 		name string
 		run  func(*testing.T, *project)

@@ -17,7 +17,7 @@ import (
 // nothing stops serving, and the next make up or make down cleans up.
 func TestKilledRun(t *testing.T) {
 	p := newProject(t, "killed")
-	p.start(t, "monitoring.enabled", "false") // until its own moment
+	p.start(t, "monitoring.enabled", "false", "logging.enabled", "false") // until their own moment
 	t.Run("NoFileOfTheStateCanBeCutOff", func(t *testing.T) { wholeState(t, p) })
 	for _, moment := range []struct {
 		name string
@@ -65,24 +65,24 @@ func TestKilledRun(t *testing.T) {
 		p.serves(t, 2)
 		p.up(t, "--expect-no-changes")
 	})
-	t.Run("WhileMonitoringIsMade", func(t *testing.T) {
+	t.Run("WhileMonitoringAndLoggingAreMade", func(t *testing.T) {
 		load := p.startLoad(false)
 		defer load.end(t)
-		p.set(t, "monitoring.enabled", "true")
+		p.set(t, "monitoring.enabled", "true", "logging.enabled", "true")
 		p.killUp(t, "monitoring", func([]string) bool { return len(p.containers(t, "prometheus")) > 0 })
 		if out, err := p.run("make", "up"); err != nil {
 			t.Fatalf("make up: %v\n%s", err, out)
 		}
-		for _, component := range []string{"prometheus", "alertmanager", "cadvisor", "prometheus-revision"} {
+		for _, component := range []string{"prometheus", "alertmanager", "cadvisor", "prometheus-revision", "collector", "victorialogs", "vmalert"} {
 			if got := p.containers(t, component); len(got) != 1 {
 				t.Errorf("%d %s containers, want 1", len(got), component)
 			}
 		}
-		if got := len(p.resources(t)["networks"]); got != 2 {
-			t.Errorf("%d networks, want 2", got)
+		if got := len(p.resources(t)["networks"]); got != 3 {
+			t.Errorf("%d networks, want 3", got)
 		}
 		p.up(t, "--expect-no-changes")
-		p.set(t, "monitoring.enabled", "false")
+		p.set(t, "monitoring.enabled", "false", "logging.enabled", "false")
 		p.up(t)
 	})
 	t.Run("ALivingRunIsRespected", func(t *testing.T) { livingRun(t, p) })

@@ -39,6 +39,8 @@ func TestMonitoring(t *testing.T) {
 		{"AReceiverIsSecretAndTakenWithoutARestart", secretReceiver},
 		// Alerts take their time: meanwhile something else is looked at.
 		{"AReplicaIsStoppedForGood", outage.begin},
+		{"APanicInALogIsTold", panicIsTold},
+		{"EveryQueryOfLogsReturnsData", logQueriesReturnData},
 		{"CAdvisorIsUnprivilegedAndSeesNothingElse", cadvisorIsUnprivileged},
 		{"CAdvisorWaitsForItsFilter", cadvisorWaits},
 		{"StatusShowsWhatIsWrong", statusShows},
@@ -107,9 +109,9 @@ func (p *project) targets() ([]target, error) {
 }
 
 func targetsUp(t *testing.T, p *project, by time.Time) {
-	jobs := []string{"alertmanager", "containers", "endpoint", "host", "nginx", "prometheus", "proxy", "service", "service"}
+	jobs := []string{"alertmanager", "collector", "containers", "endpoint", "host", "nginx", "prometheus", "proxy", "service", "service", "victorialogs", "vmalert"}
 	if reference(t, p.dir, "grafana") != "" {
-		jobs = slices.Insert(jobs, 3, "grafana")
+		jobs = slices.Insert(jobs, 4, "grafana")
 	}
 	eventually(t, time.Until(by), "every target is up", func() bool {
 		targets, err := p.targets()
@@ -190,6 +192,11 @@ func (p *project) firesNothing(t *testing.T) {
 	for _, alert := range fired {
 		t.Errorf("fired: %v", alert.Metric)
 	}
+	for _, alert := range []string{"AppPanicked", "ErrorsInLogs"} { // Alertmanager alone knows of them
+		if p.firing(alert) {
+			t.Errorf("fires: %s", alert)
+		}
+	}
 }
 
 // queries returns the expressions of all rules and dashboards by where they stand.
@@ -217,7 +224,10 @@ func (p *project) queries(t *testing.T) map[string]string {
 			}
 		}
 	}
-	type query struct{ Title, Name, Expr, Query, RefID string }
+	type query struct {
+		Name, Expr, RefID, QueryType string
+		Query                        any // a text where Prometheus is asked
+	}
 	variables := strings.NewReplacer("$__rate_interval", "1m", "$__interval", "15s", "$__range", "1h", "$replica", ".*", "$component", ".*")
 	labelValues := regexp.MustCompile(`^label_values\((.*), *\w+\)$`)
 	for _, file := range must(fs.Glob(os.DirFS(p.dir), "infra/monitoring/dashboards/*.json")) {
@@ -234,7 +244,9 @@ func (p *project) queries(t *testing.T) map[string]string {
 		where := filepath.Base(file)
 		for _, panel := range dashboard.Panels {
 			for _, target := range panel.Targets {
-				found[where+" "+panel.Title+" "+target.RefID] = variables.Replace(target.Expr)
+				if target.QueryType == "" { // else it is LogsQL
+					found[where+" "+panel.Title+" "+target.RefID] = variables.Replace(target.Expr)
+				}
 			}
 		}
 		for _, annotation := range dashboard.Annotations.List {
@@ -243,7 +255,9 @@ func (p *project) queries(t *testing.T) map[string]string {
 			}
 		}
 		for _, variable := range dashboard.Templating.List {
-			found[where+" variable "+variable.Name] = labelValues.ReplaceAllString(variable.Query, "$1")
+			if text, ok := variable.Query.(string); ok && strings.HasPrefix(text, "label_values") {
+				found[where+" variable "+variable.Name] = labelValues.ReplaceAllString(text, "$1")
+			}
 		}
 	}
 	return found
@@ -309,6 +323,117 @@ func queriesReturnData(t *testing.T, p *project) {
 		t.Errorf("%s: %v", where, err)
 	}
 	t.Logf("%d queries", len(queries))
+}
+
+// panicIsTold: a line that a service writes when it panics is an alert.
+func panicIsTold(t *testing.T, p *project) {
+	p.writeLines(t, "echo 'panic: runtime error: index out of range'", "helloworld.component=replica", "helloworld.network="+p.network(t))
+	eventually(t, time.Minute, "Alertmanager knows of it", func() bool { return p.firing("AppPanicked") })
+}
+
+// logQuery is a query in LogsQL, and the endpoint at which it is asked.
+type logQuery struct{ endpoint, query string }
+
+// logQueries returns the queries of rules and dashboards by where they stand. Of the
+// rules' conditions, which a healthy stack does not meet, the last filter is left out.
+func (p *project) logQueries(t *testing.T) map[string]logQuery {
+	t.Helper()
+	found := map[string]logQuery{}
+	var rules struct {
+		Groups []struct {
+			Rules []struct{ Alert, Expr string }
+		}
+	}
+	if err := yaml.Unmarshal([]byte(p.read(t, "infra/logging/rules.yml")), &rules); err != nil {
+		t.Fatal(err)
+	}
+	for _, group := range rules.Groups {
+		for _, rule := range group.Rules {
+			condition, _, _ := strings.Cut(rule.Expr, "| filter")
+			found["alert "+rule.Alert] = logQuery{"stats_query", condition}
+		}
+	}
+	endpoints := map[string]string{"instant": "query", "stats": "stats_query", "statsRange": "stats_query_range"}
+	variables := strings.NewReplacer("($service)", "(*)", "($level)", "(*)", "($container)", "(*)", "$search", "", "$slow", "0", "$request_id", "panel-1")
+	for _, file := range must(fs.Glob(os.DirFS(p.dir), "infra/monitoring/dashboards/*.json")) {
+		var dashboard struct {
+			Panels []struct {
+				Title   string
+				Targets []struct{ Expr, QueryType string }
+			}
+			Templating struct {
+				List []struct {
+					Name  string
+					Query any
+				}
+			}
+		}
+		if err := json.Unmarshal([]byte(p.read(t, file)), &dashboard); err != nil {
+			t.Fatal(err)
+		}
+		for _, panel := range dashboard.Panels {
+			for i, target := range panel.Targets {
+				if target.QueryType != "" {
+					found[fmt.Sprintf("%s %s %d", filepath.Base(file), panel.Title, i)] = logQuery{endpoints[target.QueryType], variables.Replace(target.Expr)}
+				}
+			}
+		}
+		for _, variable := range dashboard.Templating.List {
+			if query, ok := variable.Query.(map[string]any); ok {
+				found[filepath.Base(file)+" variable "+variable.Name] = logQuery{"field_values?field=" + query["field"].(string), variables.Replace(query["query"].(string))}
+			}
+		}
+	}
+	return found
+}
+
+// logQueriesReturnData asks the live VictoriaLogs all that rules and dashboards ask.
+func logQueriesReturnData(t *testing.T, p *project) {
+	p.get(t, "GET", "/helloworld", func(r *http.Request) { r.Header.Set("X-Request-Id", "panel-1") })
+	queries := p.logQueries(t)
+	if len(queries) < 16 {
+		t.Errorf("only %d queries", len(queries))
+	}
+	for where, q := range queries {
+		var out string
+		eventually(t, 15*time.Second, fmt.Sprintf("%s returns data: %+v", where, q), func() bool {
+			now := time.Now()
+			text, err := p.askLogs(t, q.endpoint, url.Values{
+				"query": {q.query}, "start": {now.Add(-time.Hour).Format(time.RFC3339)}, "end": {now.Format(time.RFC3339)}, "step": {"15s"},
+			})
+			out = text
+			return err == nil && logsFound(q.endpoint, out)
+		})
+	}
+	t.Logf("%d queries", len(queries))
+}
+
+// logsFound tells whether an answer of VictoriaLogs has data: lines, or numbers that
+// are not all 0.
+func logsFound(endpoint, answer string) bool {
+	var found struct {
+		Data struct {
+			Result []struct {
+				Value  []any
+				Values [][]any
+			}
+		}
+		Values []any
+	}
+	if endpoint == "query" {
+		return strings.HasPrefix(answer, "{")
+	}
+	if json.Unmarshal([]byte(answer), &found) != nil {
+		return false
+	}
+	for _, result := range found.Data.Result {
+		for _, value := range append(result.Values, result.Value) {
+			if len(value) == 2 && value[1] != "0" {
+				return true
+			}
+		}
+	}
+	return len(found.Values) > 0
 }
 
 // cadvisorIsUnprivileged: no capability, no engine's socket, and of the containers
@@ -655,8 +780,8 @@ func switchedOff(t *testing.T, p *project) {
 	volumes := len(p.resources(t)["volumes"])
 	p.set(t, "monitoring.enabled", "false")
 	p.up(t)
-	left := p.resources(t)
-	if len(left["containers"]) != len(service)+2 || len(left["networks"]) != 1 || len(left["volumes"]) != 2 {
+	left := p.resources(t) // logging, but for its rules, stays
+	if len(left["containers"]) != len(service)+2+3 || len(left["networks"]) != 2 || len(left["volumes"]) != 4 {
 		t.Errorf("left: %v", left)
 	}
 	p.intact(t, service)

@@ -10,8 +10,8 @@ import (
 	"helloworld/infra/config"
 )
 
-// TestRulesAndConfigurations gives what is rendered for monitoring to its real
-// consumers' own checks, and the rules to promtool's tests of them.
+// TestRulesAndConfigurations gives what is rendered for monitoring and logging to its
+// real consumers' own checks, and the rules to promtool's tests of them.
 func TestRulesAndConfigurations(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -25,9 +25,10 @@ func TestRulesAndConfigurations(t *testing.T) {
 		{"PromtoolTestRules", "prometheus", map[string]string{"rules.yml": "rules.yml", "rules_test.yml": "rules_test.yml", "rules_slow_test.yml": "rules_slow_test.yml"}, "promtool test rules rules_test.yml rules_slow_test.yml"},
 		{"PromtoolCheckRules", "prometheus", map[string]string{"rules.yml": "rules.yml"}, "promtool check rules --lint=all --lint-fatal rules.yml"},
 		{"PromtoolCheckConfig", "prometheus", map[string]string{"testdata/prometheus.yml": "prometheus.yml", "rules.yml": "rules.yml"}, "promtool check config prometheus.yml"},
-		{"PromtoolCheckConfigWithGrafana", "prometheus", map[string]string{"testdata/grafana.prometheus.yml": "prometheus.yml", "rules.yml": "rules.yml"}, "promtool check config prometheus.yml"},
+		{"PromtoolCheckConfigWithEverything", "prometheus", map[string]string{"testdata/everything.prometheus.yml": "prometheus.yml", "rules.yml": "rules.yml"}, "promtool check config prometheus.yml"},
 		{"AmtoolCheckConfigOfNobody", "alertmanager", map[string]string{"testdata/nobody.alertmanager.yml": "alertmanager.yml"}, "amtool check-config alertmanager.yml"},
 		{"AmtoolCheckConfigOfEverybody", "alertmanager", map[string]string{"testdata/everybody.alertmanager.yml": "alertmanager.yml"}, "amtool check-config alertmanager.yml"},
+		{"VMAlertDryRun", "vmalert", map[string]string{"../logging/rules.yml": "rules.yml"}, "/vmalert-prod -dryRun -rule=rules.yml"},
 		{
 			"TheWatchdogIsToldNobody", "alertmanager", map[string]string{"testdata/everybody.alertmanager.yml": "alertmanager.yml"},
 			"set -e; route='amtool config routes test --config.file=alertmanager.yml'; " +

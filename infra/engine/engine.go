@@ -15,6 +15,7 @@ import (
 	"helloworld/infra/workload"
 
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/system"
 	"github.com/moby/moby/client"
 )
 
@@ -78,18 +79,33 @@ const containerdSocket = "/run/containerd/containerd.sock"
 // from a folder, or over the socket of containerd where that keeps the images. The
 // other one is empty.
 func (e *Engine) Layers() (folder, socket string, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	info, err := e.api.Info(ctx, client.InfoOptions{})
+	info, err := e.info()
 	if err != nil {
-		return "", "", fmt.Errorf("ask the engine how it stores images: %w", err)
+		return "", "", err
 	}
-	for _, status := range info.Info.DriverStatus {
+	for _, status := range info.DriverStatus {
 		if status[0] == "driver-type" && strings.HasPrefix(status[1], "io.containerd.snapshotter") {
 			return "", containerdSocket, nil
 		}
 	}
-	return filepath.Join(info.Info.DockerRootDir, "image"), "", nil
+	return filepath.Join(info.DockerRootDir, "image"), "", nil
+}
+
+// LogFiles is the folder, on the engine's host, with a folder of log files for each
+// container.
+func (e *Engine) LogFiles() (string, error) {
+	info, err := e.info()
+	return filepath.Join(info.DockerRootDir, "containers"), err
+}
+
+func (e *Engine) info() (system.Info, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	info, err := e.api.Info(ctx, client.InfoOptions{})
+	if err != nil {
+		return system.Info{}, fmt.Errorf("ask the engine where it keeps its files: %w", err)
+	}
+	return info.Info, nil
 }
 
 // LimitPids gives a container the limit of processes and threads that its label

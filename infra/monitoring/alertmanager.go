@@ -17,7 +17,7 @@ func runAlertmanager(ctx *pulumi.Context, m *Monitoring, args Args) (pulumi.Stri
 		port:      9093,
 		published: args.Monitoring.AlertmanagerPort,
 		memory:    64,
-		networks:  []*docker.Network{m.network},
+		networks:  []*docker.Network{m.Network},
 		parameters: []string{
 			"--storage.path=/alertmanager",
 			"--web.external-url=" + m.AlertmanagerURL,

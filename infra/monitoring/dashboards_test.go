@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -30,19 +31,22 @@ type dashboard struct {
 }
 
 type panel struct {
-	ID                                   int
-	Type, Title, Description, Interval   string
-	GridPos                              struct{ X, Y, W, H int }
-	Datasource, Options, Transformations any
-	Targets                              []struct {
-		RefID, Expr, LegendFormat, Format string
-		Instant                           bool
+	ID, MaxDataPoints                  int
+	Type, Title, Description, Interval string
+	GridPos                            struct{ X, Y, W, H int }
+	Datasource                         struct{ Type, UID string }
+	Options, Transformations           any
+	Targets                            []struct {
+		RefID, Expr, QueryType, LegendFormat, Format string
+		MaxLines                                     int
+		Instant                                      bool
 	}
 	FieldConfig struct {
 		Defaults struct {
 			Unit, NoValue                       string
 			Decimals, Min, Max                  *float64
 			Color, Custom, Mappings, Thresholds any
+			Links                               []struct{ Title, URL string }
 		}
 		Overrides []any
 	}
@@ -52,7 +56,7 @@ type panel struct {
 func eachDashboard(t *testing.T, test func(t *testing.T, d dashboard)) {
 	t.Helper()
 	files := must(filepath.Glob("dashboards/*.json"))
-	if len(files) < 5 {
+	if len(files) < 6 {
 		t.Fatalf("only %d dashboards", len(files))
 	}
 	for _, file := range files {
@@ -114,6 +118,8 @@ func TestDashboardsAreReadOnlyAndLinkToEachOther(t *testing.T) {
 
 func TestEveryPanelHasAQueryAUnitAndAnExplanation(t *testing.T) {
 	value := regexp.MustCompile(`Value #(\w+)`)
+	// What VictoriaLogs is asked for, by the type of the panel.
+	kinds := map[string]string{"timeseries": "statsRange", "stat": "stats", "logs": "instant", "table": "instant"}
 	eachDashboard(t, func(t *testing.T, d dashboard) {
 		ids, titles := map[int]bool{}, map[string]bool{}
 		for _, p := range d.Panels {
@@ -124,7 +130,7 @@ func TestEveryPanelHasAQueryAUnitAndAnExplanation(t *testing.T) {
 			if p.Type == "row" || p.Type == "text" {
 				continue
 			}
-			if p.Description == "" || p.FieldConfig.Defaults.Unit == "" || p.Datasource == nil || len(p.Targets) == 0 {
+			if p.Description == "" || p.FieldConfig.Defaults.Unit == "" || p.Datasource.UID == "" || len(p.Targets) == 0 {
 				t.Errorf("%s lacks a description, a unit, a data source or a query", p.Title)
 			}
 			refs := map[string]bool{}
@@ -133,6 +139,13 @@ func TestEveryPanelHasAQueryAUnitAndAnExplanation(t *testing.T) {
 					t.Errorf("%s: the query %q has no id of its own or no expression", p.Title, q.RefID)
 				}
 				refs[q.RefID] = true
+				kind, counts := "", false
+				if p.Datasource.UID == logsSource {
+					kind, counts = kinds[p.Type], strings.Contains(q.Expr, "| stats ")
+				}
+				if q.QueryType != kind || counts != strings.HasPrefix(kind, "stats") || (q.MaxLines > 0) != (kind == "instant") {
+					t.Errorf("%s: the query %q is no query %q of its data source for this type of panel", p.Title, q.Expr, q.QueryType)
+				}
 			}
 			for _, found := range value.FindAllStringSubmatch(string(must(json.Marshal(p.Transformations))), -1) {
 				if !refs[found[1]] {
@@ -148,7 +161,9 @@ func TestPanelsLieBesideEachOther(t *testing.T) {
 		taken := map[[2]int]string{}
 		for _, p := range d.Panels {
 			g := p.GridPos
-			if g.X < 0 || g.Y < 0 || g.W <= 0 || g.H <= 0 || g.X+g.W > 24 || d.UID == "service" && g.Y+g.H > 22 {
+			// Logs lie below: what is read at first sight are metrics.
+			below := d.UID == "service" && p.Datasource.UID != logsSource && g.Y+g.H > 22
+			if g.X < 0 || g.Y < 0 || g.W <= 0 || g.H <= 0 || g.X+g.W > 24 || below {
 				t.Errorf("%s is outside of the 24 columns, or below the first screen", p.Title)
 			}
 			for x := g.X; x < g.X+g.W; x++ {
@@ -164,18 +179,26 @@ func TestPanelsLieBesideEachOther(t *testing.T) {
 }
 
 func TestDashboardsNameOnlyWhatIsThere(t *testing.T) {
-	sources := map[any]any{"prometheus": "prometheus", "alertmanager": "alertmanager", "-- Grafana --": "grafana"}
+	sources := map[any]any{"prometheus": "prometheus", "alertmanager": "alertmanager", "-- Grafana --": "grafana", logsSource: logsType}
 	use := regexp.MustCompile(`\$\{?([A-Za-z_]\w*)|\[\[(\w+)`)
 	eachDashboard(t, func(t *testing.T, d dashboard) {
-		known := []string{"__rate_interval", "__interval", "__interval_ms", "__range", "__range_s", "__all"}
-		for _, v := range slices.Concat(d.Templating.List, d.Annotations.List) {
-			query, variable := v["query"].(string)
-			expr, _ := v["expr"].(string)
-			if v["datasource"] == nil || query+expr == "" && v["builtIn"] == nil {
+		known := []string{"__rate_interval", "__interval", "__interval_ms", "__range", "__range_s", "__all", "__url_time_range", "__value", "__field", "__data"}
+		for _, v := range d.Templating.List {
+			known = append(known, v["name"].(string))
+			query, _ := v["query"].(string)
+			source, _ := v["datasource"].(map[string]any)
+			values, _ := v["query"].(map[string]any)
+			switch {
+			case v["type"] == "textbox", v["type"] == "custom" && query != "":
+			case v["type"] == "query" && source["uid"] == logsSource && values["type"] == "fieldValue" && values["field"] != "" && values["query"] != "" && values["refId"] != "":
+			case v["type"] == "query" && source["uid"] == "prometheus" && query != "":
+			default:
 				t.Errorf("%s has no query or no data source", v["name"])
 			}
-			if variable {
-				known = append(known, v["name"].(string))
+		}
+		for _, a := range d.Annotations.List {
+			if expr, _ := a["expr"].(string); a["datasource"] == nil || expr == "" && a["builtIn"] == nil {
+				t.Errorf("%s has no query or no data source", a["name"])
 			}
 		}
 		eachValue(d.document, func(key string, value any) {
@@ -186,6 +209,9 @@ func TestDashboardsNameOnlyWhatIsThere(t *testing.T) {
 				}
 			}
 			if text, ok := value.(string); ok {
+				if key == "url" && text != "" && !strings.HasPrefix(text, logsLink+"logs?${__url_time_range}&var-") {
+					t.Errorf("a link does not lead to the logs of the same time: %s", text)
+				}
 				for _, found := range use.FindAllStringSubmatch(text, -1) {
 					if !slices.Contains(known, found[1]+found[2]) {
 						t.Errorf("there is no variable %s: %s", found[0], text)

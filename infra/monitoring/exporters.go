@@ -15,7 +15,7 @@ func (m *Monitoring) exporter(name string, image pulumi.StringInput, memory int)
 	return workload.Description{
 		Component: name,
 		Image:     image,
-		Networks:  []*docker.Network{m.network},
+		Networks:  []*docker.Network{m.Network},
 		Aliases:   []string{name},
 		Memory:    memory,
 		Pids:      50,

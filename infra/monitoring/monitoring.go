@@ -21,6 +21,7 @@ type Args struct {
 	Service    Service
 	Proxy      Proxy
 	Engine     Engine
+	Logging    Logging
 	After      []pulumi.Resource // must be there before anything is judged
 }
 
@@ -62,6 +63,18 @@ type Engine struct {
 	Containerd string // socket over which they are, or empty
 }
 
+// Logging says where the stack's logs are to be found, and what tells how that fares.
+type Logging struct {
+	URL     string   // of VictoriaLogs, on monitoring's network; empty without logging
+	Targets []Target // what Prometheus scrapes of it
+}
+
+// Target is scraped at http://Address/metrics.
+type Target struct {
+	Job     string
+	Address string // host:port
+}
+
 // Monitoring is what watches the stack. Prometheus and Alertmanager answer on the
 // host's loopback only.
 type Monitoring struct {
@@ -69,13 +82,14 @@ type Monitoring struct {
 
 	PrometheusURL   string
 	AlertmanagerURL string
+	AlertsURL       string              // of Alertmanager on Network
 	GrafanaURL      string              // empty without Grafana
 	GrafanaPassword pulumi.StringOutput // of the user admin, secret
 	// Revisions are the ids of those that are live: Alertmanager's, Prometheus' and,
 	// if it is there, Grafana's.
 	Revisions pulumi.StringArrayOutput
 
-	network *docker.Network
+	Network *docker.Network // what watches is on, and what is to be watched may join
 }
 
 // local is where the pages that have no login of their own are published.
@@ -86,6 +100,7 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 	m := &Monitoring{
 		PrometheusURL:   fmt.Sprintf("http://%s:%d", local, args.Monitoring.PrometheusPort),
 		AlertmanagerURL: fmt.Sprintf("http://%s:%d", local, args.Monitoring.AlertmanagerPort),
+		AlertsURL:       "http://alertmanager:9093",
 	}
 	if err := ctx.RegisterComponentResource("helloworld:monitoring:Monitoring", name, m, opts...); err != nil {
 		return nil, fmt.Errorf("register %s: %w", name, err)
@@ -94,7 +109,7 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 	if err != nil {
 		return nil, err
 	}
-	m.network = network
+	m.Network = network
 	for _, run := range []func(*pulumi.Context, *Monitoring, Args) (*docker.Container, error){runNodeExporter, runBlackboxExporter, runNginxExporter, runCAdvisor} {
 		exporter, err := run(ctx, m, args)
 		if err != nil {

@@ -18,6 +18,7 @@ func runPrometheus(ctx *pulumi.Context, m *Monitoring, args Args) (pulumi.String
 		Endpoint:      fmt.Sprintf("https://%s:%d%s", args.Proxy.Alias, args.Proxy.HTTPSPort, args.Monitoring.ProbePath),
 		URL:           args.Service.URL + args.Monitoring.ProbePath,
 		Grafana:       args.Images.Grafana != nil,
+		Targets:       args.Logging.Targets,
 		runbook:       args.Monitoring.Runbook,
 	}
 	return server{
@@ -30,7 +31,7 @@ func runPrometheus(ctx *pulumi.Context, m *Monitoring, args Args) (pulumi.String
 		port:      9090,
 		published: args.Monitoring.PrometheusPort,
 		memory:    384,
-		networks:  []*docker.Network{m.network, args.Stack.Network},
+		networks:  []*docker.Network{m.Network, args.Stack.Network},
 		parameters: []string{
 			"--storage.tsdb.path=/prometheus",
 			"--storage.tsdb.retention.time=" + args.Monitoring.Retention,

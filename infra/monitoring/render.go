@@ -65,7 +65,8 @@ type prometheusSettings struct {
 	Endpoint      string // URL that is probed
 	URL           string // by which users know it
 	Grafana       bool
-	runbook       string // URL, or empty
+	Targets       []Target // of logging
+	runbook       string   // URL, or empty
 }
 
 // StackPattern matches the stack's name and nothing else.

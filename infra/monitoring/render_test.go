@@ -30,9 +30,10 @@ var everybody = config.Monitoring{
 
 func TestRenderedFilesAreGolden(t *testing.T) {
 	golden(t, "prometheus.yml", must(renderPrometheus(prometheus, name)).files["prometheus.yml"])
-	withGrafana := prometheus
-	withGrafana.Grafana = true
-	golden(t, "grafana.prometheus.yml", must(renderPrometheus(withGrafana, name)).files["prometheus.yml"])
+	everything := prometheus
+	everything.Grafana = true
+	everything.Targets = []Target{{"collector", "collector:8888"}, {"victorialogs", "victorialogs:9428"}, {"vmalert", "vmalert:8880"}}
+	golden(t, "everything.prometheus.yml", must(renderPrometheus(everything, name)).files["prometheus.yml"])
 	golden(t, "nobody.alertmanager.yml", must(renderAlertmanager(config.Monitoring{}, name)).files["alertmanager.yml"])
 	golden(t, "everybody.alertmanager.yml", must(renderAlertmanager(everybody, name)).files["alertmanager.yml"])
 	golden(t, "blackbox.yml", must(renderBlackbox("www.example.com", "-----BEGIN CERTIFICATE-----\nAUTHORITY\n-----END CERTIFICATE-----\n")))
@@ -94,6 +95,7 @@ func TestTheRevisionFollowsEverythingItDependsOn(t *testing.T) {
 		"port":     func(s *prometheusSettings) { s.AppPort = 9000 },
 		"endpoint": func(s *prometheusSettings) { s.URL = "https://www.example.com/" },
 		"grafana":  func(s *prometheusSettings) { s.Grafana = true },
+		"logging":  func(s *prometheusSettings) { s.Targets = []Target{{"collector", "collector:8888"}} },
 		"runbook":  func(s *prometheusSettings) { s.runbook = "https://www.example.com/runbook" },
 	} {
 		s := prometheus

@@ -21,7 +21,7 @@ func NewStack(ctx *pulumi.Context, hooks *pulumi.ResourceHookBinding, attempt At
 	if err := ctx.RegisterComponentResource("helloworld:workload:Stack", "stack", stack); err != nil {
 		return nil, fmt.Errorf("register stack: %w", err)
 	}
-	network, err := newNetwork(ctx, stack, stack.Prefix(), pulumi.Parent(stack))
+	network, err := newNetwork(ctx, stack, stack.Prefix(), false, pulumi.Parent(stack))
 	if err != nil {
 		return nil, err
 	}
@@ -34,12 +34,19 @@ func NewStack(ctx *pulumi.Context, hooks *pulumi.ResourceHookBinding, attempt At
 
 // NewNetwork makes a further network, for workloads that not all others may reach.
 func NewNetwork(ctx *pulumi.Context, stack *Stack, name string, opts ...pulumi.ResourceOption) (*docker.Network, error) {
-	return newNetwork(ctx, stack, stack.Prefix()+"-"+name, opts...)
+	return newNetwork(ctx, stack, stack.Prefix()+"-"+name, false, opts...)
 }
 
-func newNetwork(ctx *pulumi.Context, stack *Stack, name string, opts ...pulumi.ResourceOption) (*docker.Network, error) {
+// NewInternalNetwork makes a further network that leads nowhere else: not to other
+// networks, and no port of its workloads can be published.
+func NewInternalNetwork(ctx *pulumi.Context, stack *Stack, name string, opts ...pulumi.ResourceOption) (*docker.Network, error) {
+	return newNetwork(ctx, stack, stack.Prefix()+"-"+name, true, opts...)
+}
+
+func newNetwork(ctx *pulumi.Context, stack *Stack, name string, internal bool, opts ...pulumi.ResourceOption) (*docker.Network, error) {
 	network, err := docker.NewNetwork(ctx, name, &docker.NetworkArgs{
-		Driver: pulumi.String("bridge"),
+		Driver:   pulumi.String("bridge"),
+		Internal: pulumi.Bool(internal),
 		Labels: docker.NetworkLabelArray{docker.NetworkLabelArgs{
 			Label: pulumi.String(StackLabel), Value: pulumi.String(stack.ID()),
 		}},

@@ -117,6 +117,17 @@ const (
 	maxLogFiles = "3"
 )
 
+// logOptions let every line tell whose it is: which container's, of which component
+// and which stack.
+func logOptions() pulumi.StringMap {
+	return pulumi.StringMap{
+		"max-size": pulumi.String(maxLogSize),
+		"max-file": pulumi.String(maxLogFiles),
+		"tag":      pulumi.String("{{.Name}}"),
+		"labels":   pulumi.String(ComponentLabel + "," + NetworkLabel),
+	}
+}
+
 // cpuPeriod is the time in microseconds over which a CPU limit is kept.
 const cpuPeriod = 100_000
 
@@ -163,7 +174,7 @@ func (d Description) arguments(stack *Stack) *docker.ContainerArgs {
 		Memory:              pulumi.Int(d.Memory),
 		MemorySwap:          pulumi.Int(d.Memory), // unset, it would show as changed
 		LogDriver:           pulumi.String("json-file"),
-		LogOpts:             pulumi.StringMap{"max-size": pulumi.String(maxLogSize), "max-file": pulumi.String(maxLogFiles), "tag": pulumi.String("{{.Name}}")},
+		LogOpts:             logOptions(),
 		StopTimeout:         pulumi.Int(d.StopGrace),
 		DestroyGraceSeconds: pulumi.Int(d.StopGrace), // unset, there would be none
 	}

@@ -51,12 +51,22 @@ func namedImages(project string, text []byte) (map[string]bool, error) {
 	if app["image"] != nil {
 		named["builder"] = true // nothing is built
 	}
-	monitoring, _ := file.Config[project+":monitoring"].(map[string]any)
-	if fmt.Sprint(monitoring["enabled"]) == "false" {
-		for component := range config.UpstreamImages.References() {
-			if component != "nginx" && component != "builder" {
-				named[component] = true // nothing watches
-			}
+	off := func(group string) bool {
+		settings, _ := file.Config[project+":"+group].(map[string]any)
+		return fmt.Sprint(settings["enabled"]) == "false"
+	}
+	for component := range config.UpstreamImages.References() {
+		unused := off("monitoring")
+		switch component {
+		case "nginx", "builder":
+			unused = false
+		case "collector", "victoriaLogs":
+			unused = off("logging")
+		case "vmalert":
+			unused = unused || off("logging")
+		}
+		if unused {
+			named[component] = true
 		}
 	}
 	return named, nil

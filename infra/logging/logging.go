@@ -1,0 +1,163 @@
+// Package logging brings the lines of all containers of the stack to one place: a
+// collector reads Docker's log files and sends them to VictoriaLogs, which keeps and
+// searches them; vmalert judges what only lines tell.
+package logging
+
+import (
+	"fmt"
+
+	"helloworld/infra/config"
+	"helloworld/infra/workload"
+
+	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// Where VictoriaLogs answers, on logging's and on monitoring's network.
+const (
+	storePort = 9428
+	storeName = "victorialogs"
+)
+
+// URL is the address of VictoriaLogs.
+var URL = fmt.Sprintf("http://%s:%d", storeName, storePort)
+
+// Ports inside the containers at which the other two tell how they fare.
+const (
+	collectorPort = 8888
+	vmalertPort   = 8880
+)
+
+// Target is where a component tells how it fares: at http://Address/metrics.
+type Target struct {
+	Job     string // its component's name
+	Address string // host:port
+}
+
+// Targets are those of all components.
+func Targets() []Target {
+	return []Target{
+		{"collector", fmt.Sprintf("collector:%d", collectorPort)},
+		{storeName, fmt.Sprintf("%s:%d", storeName, storePort)},
+		{"vmalert", fmt.Sprintf("vmalert:%d", vmalertPort)},
+	}
+}
+
+// Args says what is logged, and how long it is kept.
+type Args struct {
+	Stack    *workload.Stack
+	Images   Images
+	Logging  config.Logging
+	LogFiles string  // folder, on the engine's host, of the containers' log files
+	Alerts   *Alerts // nil where nothing is monitored: then nothing is judged
+}
+
+// Alerts says who is told of alerts.
+type Alerts struct {
+	Network *docker.Network // monitoring's
+	URL     string          // of Alertmanager, on that network
+	Runbook string          // URL of the runbook; empty is its path in the project
+}
+
+// Images holds the id of an image on the engine for each component.
+type Images struct {
+	Collector    pulumi.StringInput
+	VictoriaLogs pulumi.StringInput
+	VMAlert      pulumi.StringInput
+}
+
+// Logging is what keeps the logs.
+type Logging struct {
+	pulumi.ResourceState
+
+	network *docker.Network
+}
+
+// New runs all of it.
+func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOption) (*Logging, error) {
+	l := &Logging{}
+	if err := ctx.RegisterComponentResource("helloworld:logging:Logging", name, l, opts...); err != nil {
+		return nil, fmt.Errorf("register %s: %w", name, err)
+	}
+	network, err := workload.NewInternalNetwork(ctx, args.Stack, "logging", pulumi.Parent(l))
+	if err != nil {
+		return nil, err
+	}
+	l.network = network
+	parts := []func(*pulumi.Context, *Logging, Args) error{runStore, runCollector}
+	if args.Alerts != nil {
+		parts = append(parts, runVMAlert)
+	}
+	for _, run := range parts {
+		if err := run(ctx, l, args); err != nil {
+			return nil, err
+		}
+	}
+	if err := ctx.RegisterResourceOutputs(l, pulumi.Map{"network": network.Name}); err != nil {
+		return nil, fmt.Errorf("register outputs of %s: %w", name, err)
+	}
+	return l, nil
+}
+
+// describe describes what the components have in common: their name is their
+// host's, and monitoring reaches them. They run as root, which may do nothing that
+// another user may not, but to read the files that are root's.
+func (l *Logging) describe(args Args, name string, image pulumi.StringInput, memory int) workload.Description {
+	d := workload.Description{
+		Component: name,
+		Image:     image,
+		User:      "0:0",
+		Networks:  []*docker.Network{l.network},
+		Aliases:   []string{name},
+		Memory:    memory,
+		Pids:      50,
+		StopGrace: 30,
+		// Of the limit, a tenth is left for what Go does not count.
+		Env: map[string]pulumi.StringInput{"GOMEMLIMIT": pulumi.Sprintf("%dMiB", memory*9/10)},
+	}
+	if args.Alerts != nil {
+		d.Networks = append(d.Networks, args.Alerts.Network)
+	}
+	return d
+}
+
+// check returns the image's id once a one-shot of the description has ended well:
+// what is about to be replaced goes before its successor comes.
+func (l *Logging) check(ctx *pulumi.Context, args Args, d workload.Description) (pulumi.StringInput, error) {
+	image, what := d.Image, d.Component
+	d.Component += "-check"
+	d.OneShot, d.Alone = true, false // or what depends on it would go with it
+	d.Volumes, d.HostPaths, d.Health = nil, nil, nil
+	container, err := workload.Run(ctx, args.Stack, d.Component, d, pulumi.Parent(l))
+	if err != nil {
+		return nil, err
+	}
+	return workload.WhenSucceeded(container, "the check of the "+what+"'s configuration", image), nil
+}
+
+// runStore runs VictoriaLogs. It has no login, so no port of the host leads to it.
+func runStore(ctx *pulumi.Context, l *Logging, args Args) error {
+	volume, err := workload.NewVolume(ctx, args.Stack, storeName, pulumi.Parent(l))
+	if err != nil {
+		return err
+	}
+	const data = "/victoria-logs-data"
+	d := l.describe(args, storeName, args.Images.VictoriaLogs, 256)
+	d.Volumes = []workload.Volume{{Name: volume.Name, Path: data}}
+	d.Alone = true // two would write one folder
+	d.Health = &workload.Health{
+		Command:  []string{"wget", "-q", "-O", "/dev/null", fmt.Sprintf("http://127.0.0.1:%d/health", storePort)},
+		Interval: 10, Timeout: 3, Retries: 3,
+	}
+	d.Command = []string{
+		"-storageDataPath=" + data,
+		fmt.Sprintf("-httpListenAddr=:%d", storePort),
+		"-retentionPeriod=" + args.Logging.Retention,
+		"-retention.maxDiskSpaceUsageBytes=" + args.Logging.RetentionSize,
+		"-inmemoryDataFlushInterval=1s",
+		"-memory.allowedBytes=96MiB",
+		"-loggerFormat=json",
+	}
+	_, err = workload.Run(ctx, args.Stack, storeName, d, pulumi.Parent(l))
+	return err
+}
