@@ -23,6 +23,7 @@ import (
 // TestMonitoring looks at the stack as its monitoring does, and breaks what is
 // watched.
 func TestMonitoring(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	p := newProject(t, "monitoring")
 	p.start(t)
 	upBy := time.Now().Add(time.Minute)
@@ -39,10 +40,11 @@ func TestMonitoring(t *testing.T) {
 		{"AReceiverIsSecretAndTakenWithoutARestart", secretReceiver},
 		// Alerts take their time: meanwhile something else is looked at.
 		{"AReplicaIsStoppedForGood", outage.begin},
-		{"APanicInALogIsTold", panicIsTold},
+		{"APanicIsLogged", logPanic},
 		{"EveryQueryOfLogsReturnsData", logQueriesReturnData},
 		{"CAdvisorIsUnprivilegedAndSeesNothingElse", cadvisorIsUnprivileged},
 		{"CAdvisorWaitsForItsFilter", cadvisorWaits},
+		{"ThePanicIsTold", panicIsTold},
 		{"StatusShowsWhatIsWrong", statusShows},
 		{"TheAlertIsKeptForItsReceiver", outage.isTold},
 		{"AChangedRuleLosesNoSample", changedRule},
@@ -325,9 +327,12 @@ func queriesReturnData(t *testing.T, p *project) {
 	t.Logf("%d queries", len(queries))
 }
 
-// panicIsTold: a line that a service writes when it panics is an alert.
-func panicIsTold(t *testing.T, p *project) {
+// logPanic writes what a service writes when it panics.
+func logPanic(t *testing.T, p *project) {
 	p.writeLines(t, "echo 'panic: runtime error: index out of range'", "helloworld.component=replica", "helloworld.network="+p.network(t))
+}
+
+func panicIsTold(t *testing.T, p *project) {
 	eventually(t, time.Minute, "Alertmanager knows of it", func() bool { return p.firing("AppPanicked") })
 }
 
@@ -767,6 +772,7 @@ func statusShows(t *testing.T, p *project) {
 		return regexp.MustCompile(`(?m)^nginx +nginx-exporter:9113 +down +\S`).MatchString(out) &&
 			regexp.MustCompile(`(?m)^service +\S+:8000 +up`).MatchString(out) &&
 			regexp.MustCompile(`(?m)^ReplicasMissing +(pending|firing) +warning +Fewer replicas`).MatchString(out) &&
+			regexp.MustCompile(`(?m)^AppPanicked +firing +critical +The service panicked`).MatchString(out) &&
 			strings.Contains(out, fmt.Sprintf("http://127.0.0.1:%d", p.alertmanagerPort))
 	})
 }

@@ -13,6 +13,7 @@ import (
 // TestRulesAndConfigurations gives what is rendered for monitoring and logging to its
 // real consumers' own checks, and the rules to promtool's tests of them.
 func TestRulesAndConfigurations(t *testing.T) {
+	t.Parallel()
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)

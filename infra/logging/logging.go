@@ -156,6 +156,7 @@ func runStore(ctx *pulumi.Context, l *Logging, args Args) error {
 		"-retention.maxDiskSpaceUsageBytes=" + args.Logging.RetentionSize,
 		"-inmemoryDataFlushInterval=1s",
 		"-memory.allowedBytes=96MiB",
+		"-defaultMsgValue=", // an empty line is one
 		"-loggerFormat=json",
 	}
 	_, err = workload.Run(ctx, args.Stack, storeName, d, pulumi.Parent(l))

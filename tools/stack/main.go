@@ -1,9 +1,11 @@
 // Command stack does for a stack what Pulumi does not: it frees the lock of a dead
-// run, sweeps what a killed run left on the engine, and shows how the stack fares.
+// run, sweeps what a killed run left on the engine, and shows how the stack fares and
+// what its containers log.
 //
 //	stack unlock    frees the stack if the run that locked it is dead
 //	stack sweep     removes what carries the stack's label and is in no state
 //	stack status    prints the containers, what Prometheus reaches and what is wrong
+//	stack logs      follows the lines of all containers; SERVICE, SINCE, GREP and FOLLOW say which
 //	stack urls      prints where the service and its monitoring are
 //	stack images    prints the images that the stack takes from a registry
 //
@@ -31,11 +33,12 @@ func run(ctx context.Context, args []string) error {
 		"unlock": unlock,
 		"sweep":  sweep,
 		"status": status,
+		"logs":   logs,
 		"urls":   urls,
 		"images": images,
 	}
 	if len(args) != 1 || commands[args[0]] == nil {
-		return fmt.Errorf("arguments %q: allowed are unlock, sweep, status, urls and images", args)
+		return fmt.Errorf("arguments %q: allowed are unlock, sweep, status, logs, urls and images", args)
 	}
 	return commands[args[0]](ctx, stack{project: "helloworld", name: os.Getenv("STACK")})
 }

@@ -140,8 +140,9 @@ func TestImagesThatTheConfigurationSettlesAreNotPulled(t *testing.T) {
 		"config:\n  helloworld:app: x\n":                               {},
 		"config:\n  helloworld:monitoring: {enabled: true}\n":          {},
 		"config:\n  helloworld:monitoring: {enabled: false}\n": {
-			"prometheus": true, "alertmanager": true, "nodeExporter": true, "blackboxExporter": true, "nginxExporter": true, "cadvisor": true, "grafana": true,
+			"prometheus": true, "alertmanager": true, "nodeExporter": true, "blackboxExporter": true, "nginxExporter": true, "cadvisor": true, "grafana": true, "vmalert": true,
 		},
+		"config:\n  helloworld:logging: {enabled: false}\n": {"collector": true, "victoriaLogs": true, "vmalert": true},
 	} {
 		if got, err := namedImages("helloworld", []byte(text)); err != nil || !maps.Equal(got, want) {
 			t.Errorf("%q: %v, %v, want %v", text, got, err, want)
@@ -157,10 +158,15 @@ func TestUnknownCommandsAreRefused(t *testing.T) {
 	}
 }
 
-// prometheus answers with the targets and alerts.
-func prometheus(t *testing.T, targets, alerts string) string {
+// monitoring answers as Prometheus with the targets and alerts, and as Alertmanager
+// with what it was told.
+func monitoring(t *testing.T, targets, alerts, told string) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/v2/alerts" {
+			fmt.Fprint(w, told)
+			return
+		}
 		answer := map[string]string{"/api/v1/targets": targets, "/api/v1/alerts": alerts}[r.URL.Path]
 		fmt.Fprintf(w, `{"status":"success","data":%s}`, answer)
 	}))
@@ -169,17 +175,18 @@ func prometheus(t *testing.T, targets, alerts string) string {
 }
 
 func TestStatusShowsTargetsAndAlerts(t *testing.T) {
-	for _, test := range []struct{ alerts, want string }{
-		{`{"alerts":[{"labels":{"alertname":"Watchdog"},"state":"firing"}]}`, "ALERT   STATE   SEVERITY   SUMMARY\nnone\n"},
-		{`{"alerts":[]}`, "Watchdog is missing: no rule is evaluated (yet)\n"},
-		{
-			`{"alerts":[{"labels":{"alertname":"Watchdog"}},{"labels":{"alertname":"ServiceDown","severity":"critical"},"annotations":{"summary":"No replica"},"state":"firing"}]}`,
-			"ServiceDown   firing   critical   No replica\n",
-		},
+	const watchdog = `{"labels":{"alertname":"Watchdog"},"state":"firing"}`
+	const down = `{"labels":{"alertname":"ServiceDown","severity":"critical"},"annotations":{"summary":"No replica"},"state":"firing"}`
+	for _, test := range []struct{ alerts, told, want string }{
+		{watchdog, watchdog, "ALERT   STATE   SEVERITY   SUMMARY\nnone\n"},
+		{"", "", "Watchdog is missing: no rule is evaluated (yet)\n"},
+		{watchdog + "," + down, watchdog + "," + down, "SUMMARY\nServiceDown   firing   critical   No replica\n"},
+		// vmalert told of it, not Prometheus.
+		{watchdog, `{"labels":{"alertname":"AppPanicked","severity":"critical"},"annotations":{"summary":"It panicked"},"status":{"state":"active"}}`, "AppPanicked   firing   critical   It panicked\n"},
 	} {
 		var out strings.Builder
-		url := prometheus(t, `{"activeTargets":[{"labels":{"job":"host","instance":"a:1"},"health":"down","lastError":"refused"}]}`, test.alerts)
-		if err := printMonitoring(context.Background(), &out, url); err != nil || !strings.HasSuffix(out.String(), test.want) {
+		url := monitoring(t, `{"activeTargets":[{"labels":{"job":"host","instance":"a:1"},"health":"down","lastError":"refused"}]}`, `{"alerts":[`+test.alerts+`]}`, "["+test.told+"]")
+		if err := printMonitoring(context.Background(), &out, url, url); err != nil || !strings.HasSuffix(out.String(), test.want) {
 			t.Errorf("%v, printed\n%swant\n%s", err, &out, test.want)
 		}
 		if !strings.Contains(out.String(), "host     a:1        down     refused\n") {
@@ -187,7 +194,15 @@ func TestStatusShowsTargetsAndAlerts(t *testing.T) {
 		}
 	}
 	var out strings.Builder
-	if err := printMonitoring(context.Background(), &out, "http://127.0.0.1:1"); err != nil || !strings.Contains(out.String(), "Prometheus does not answer: ") {
+	url := monitoring(t, `{}`, `{"alerts":[`+watchdog+`]}`, "[]")
+	if err := printMonitoring(context.Background(), &out, url, ""); err != nil || !strings.Contains(out.String(), "Alertmanager does not answer, nobody is told: it does not run") {
+		t.Errorf("%v, printed\n%s", err, &out)
+	}
+}
+
+func TestStatusSaysWhenPrometheusDoesNotAnswer(t *testing.T) {
+	var out strings.Builder
+	if err := printMonitoring(context.Background(), &out, "http://127.0.0.1:1", ""); err != nil || !strings.Contains(out.String(), "Prometheus does not answer: ") {
 		t.Errorf("%v, printed\n%s", err, &out)
 	}
 }

@@ -31,7 +31,7 @@ func status(ctx context.Context, s stack) error {
 		return err
 	}
 	if url := published(containers, "prometheus"); url != "" {
-		if err := printMonitoring(ctx, os.Stdout, url); err != nil {
+		if err := printMonitoring(ctx, os.Stdout, url, published(containers, "alertmanager")); err != nil {
 			return err
 		}
 	} else if v.known.output("prometheusUrl") != "" {
@@ -87,21 +87,23 @@ func published(containers []container.Summary, component string) string {
 	return ""
 }
 
-// printMonitoring prints what the Prometheus at the URL knows.
-func printMonitoring(ctx context.Context, out io.Writer, url string) error {
+// alert is one as Prometheus and Alertmanager tell of it.
+type alert struct {
+	State               string // pending or firing
+	Labels, Annotations map[string]string
+}
+
+// printMonitoring prints what the Prometheus at the URL knows, and of what Alertmanager
+// knows the alerts that others told it: those of vmalert, on logs.
+func printMonitoring(ctx context.Context, out io.Writer, prometheus, alertmanager string) error {
 	var targets struct {
 		ActiveTargets []struct {
 			Labels            struct{ Job, Instance string }
 			Health, LastError string
 		}
 	}
-	var alerts struct {
-		Alerts []struct {
-			State               string
-			Labels, Annotations map[string]string
-		}
-	}
-	if err := errors.Join(ask(ctx, url+"/api/v1/targets?state=active", &targets), ask(ctx, url+"/api/v1/alerts", &alerts)); err != nil {
+	var known struct{ Alerts []alert }
+	if err := errors.Join(ask(ctx, prometheus+"/api/v1/targets?state=active", &targets), ask(ctx, prometheus+"/api/v1/alerts", &known)); err != nil {
 		fmt.Fprintf(out, "\nPrometheus does not answer: %v\n", err)
 		return nil
 	}
@@ -115,8 +117,9 @@ func printMonitoring(ctx context.Context, out io.Writer, url string) error {
 	}
 	fmt.Fprintln(out)
 	table = newTable(out, "ALERT", "STATE", "SEVERITY", "SUMMARY")
-	quiet, watched := true, false
-	for _, a := range alerts.Alerts {
+	alerts, err := withTold(ctx, known.Alerts, alertmanager)
+	quiet, watched := err == nil, false
+	for _, a := range alerts {
 		name := a.Labels["alertname"]
 		if name == watchdog {
 			watched = true
@@ -126,10 +129,32 @@ func printMonitoring(ctx context.Context, out io.Writer, url string) error {
 		quiet = false
 	}
 	switch {
+	case err != nil:
+		fmt.Fprintf(table, "Alertmanager does not answer, nobody is told: %v\n", err)
 	case !watched:
 		fmt.Fprintln(table, watchdog+" is missing: no rule is evaluated (yet)")
 	case quiet:
 		fmt.Fprintln(table, "none")
 	}
 	return table.Flush()
+}
+
+// withTold adds what only Alertmanager knows to the alerts that Prometheus knows.
+func withTold(ctx context.Context, known []alert, alertmanager string) ([]alert, error) {
+	if alertmanager == "" {
+		return known, errors.New("it does not run")
+	}
+	var told []alert
+	if err := get(ctx, alertmanager+"/api/v2/alerts?active=true", &told); err != nil {
+		return known, err
+	}
+	all := slices.Clone(known)
+	for _, a := range told {
+		isKnown := func(k alert) bool { return k.Labels["alertname"] == a.Labels["alertname"] }
+		if !slices.ContainsFunc(known, isKnown) {
+			a.State = "firing"
+			all = append(all, a)
+		}
+	}
+	return all, nil
 }
