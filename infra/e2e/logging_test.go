@@ -240,7 +240,7 @@ func killedCollector(t *testing.T, p *project) {
 }
 
 // writeLines runs a container that writes what the shell script says, with the labels,
-// and returns when it has ended.
+// and returns when it has ended. With the test its log goes, too.
 func (p *project) writeLines(t *testing.T, script string, labels ...string) {
 	t.Helper()
 	args := []string{"run", "--detach", "--network", "none", "--log-opt", "tag={{.Name}}", "--log-opt", "labels=helloworld.component,helloworld.network"}
