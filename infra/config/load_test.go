@@ -184,6 +184,7 @@ func TestABadValueIsRefusedWithKeyValueAndWhatIsAllowed(t *testing.T) {
 		{"monitoring", `{"retention":"0d"}`, `helloworld:monitoring.retention is "0d": allowed is a whole number of hours`},
 		{"monitoring", `{"retention":15}`, `helloworld:monitoring.retention is 15: allowed is a whole number of hours`},
 		{"logging", `{"retention":"12h"}`, `helloworld:logging.retention is "12h": allowed is a whole number of days, weeks or years such as 7d`},
+		{"logging", `{"retention":"10000d"}`, `helloworld:logging.retention is "10000d": allowed is a whole number of days`},
 		{"logging", `{"retentionSize":"all"}`, `helloworld:logging.retentionSize is "all": allowed is a whole number of MB, GB or TB such as 1GB`},
 		{"logging", `{"enabled":"yes"}`, `helloworld:logging.enabled is "yes": allowed is true or false`},
 		{"logging.enabled", `true`, `helloworld:logging.enabled is "true": allowed is only within logging`},

@@ -16,7 +16,7 @@ var (
 	domainLabel  = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
 	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	retention    = regexp.MustCompile(`^([1-9][0-9]{0,4}[hd]|[1-9][0-9]{0,3}w|[1-9][0-9]?y)$`)
-	logRetention = regexp.MustCompile(`^([1-9][0-9]{0,4}d|[1-9][0-9]{0,3}w|[1-9][0-9]?y)$`)
+	logRetention = regexp.MustCompile(`^([1-9][0-9]{0,3}d|[1-9][0-9]{0,2}w|[1-9][0-9]?y)$`)
 	path         = regexp.MustCompile(`^/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*$`)
 	size         = regexp.MustCompile(`^[1-9][0-9]{0,5}[MGT]B$`)
 )
@@ -29,7 +29,7 @@ func isPath(text string) bool      { return path.MatchString(text) }
 func isRetention(text string) bool { return retention.MatchString(text) }
 func isSize(text string) bool      { return size.MatchString(text) }
 
-// isLogRetention: VictoriaLogs keeps whole days.
+// isLogRetention: VictoriaLogs keeps whole days, and takes no more than a century.
 func isLogRetention(text string) bool { return logRetention.MatchString(text) }
 
 func isURL(text string) bool {

@@ -303,7 +303,7 @@ func badProxy(t *testing.T, p *project) {
 	defer load.end(t)
 	before := inspect(t, p.containers(t, "proxy")[0])[0].State.StartedAt
 	p.set(t, "images.nginx", reference(t, p.dir, "builder")) // it has sh, and nothing else that is needed
-	p.failingUp(t, "the check of the proxy's image failed", "the image has no nginx")
+	p.failingUp(t, "the proxy check failed", "the image has no nginx")
 	p.unset(t, "images")
 	p.set(t, "proxy.bind", "192.0.2.1")
 	p.failingUp(t, "proxy.bind is 192.0.2.1: allowed is an address of this host")

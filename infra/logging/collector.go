@@ -48,16 +48,14 @@ func runCollector(ctx *pulumi.Context, l *Logging, args Args) error {
 	d.Alone = true // two would have one folder, and send everything twice
 	d.HostPaths = []workload.HostPath{{Host: args.LogFiles, Path: logFiles}}
 	d.Volumes = []workload.Volume{{Name: volume.Name, Path: collectorFolder}}
-	// A line counts as read only when the queue on disk has it.
-	options := []string{"--config=env:CONFIG", "--feature-gates=stanza.synchronousLogEmitter"}
+	// With the gate a line counts as read when the queue on disk has it.
+	d.Command = []string{"--config=env:CONFIG", "--feature-gates=stanza.synchronousLogEmitter"}
 	check := d
 	check.Tmpfs = []string{collectorFolder}
-	check.Command = append([]string{"validate"}, options...)
-	d.Image, err = l.check(ctx, args, check)
+	d.Image, err = l.check(ctx, args, check, append([]string{"validate"}, d.Command...)...)
 	if err != nil {
 		return err
 	}
-	d.Command = options
 	_, err = workload.Run(ctx, args.Stack, "collector", d, pulumi.Parent(l))
 	return err
 }

@@ -99,9 +99,9 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 	return l, nil
 }
 
-// describe describes what the components have in common: their name is their
-// host's, and monitoring reaches them. They run as root, which may do nothing that
-// another user may not, but to read the files that are root's.
+// describe describes what the components have in common: each is found by its name,
+// by monitoring too. They run as root without a capability: so they can read Docker's
+// files and own their volumes.
 func (l *Logging) describe(args Args, name string, image pulumi.StringInput, memory int) workload.Description {
 	d := workload.Description{
 		Component: name,
@@ -110,7 +110,7 @@ func (l *Logging) describe(args Args, name string, image pulumi.StringInput, mem
 		Networks:  []*docker.Network{l.network},
 		Aliases:   []string{name},
 		Memory:    memory,
-		Pids:      50,
+		Pids:      200,
 		StopGrace: 30,
 		// Of the limit, a tenth is left for what Go does not count.
 		Env: map[string]pulumi.StringInput{"GOMEMLIMIT": pulumi.Sprintf("%dMiB", memory*9/10)},
@@ -121,21 +121,17 @@ func (l *Logging) describe(args Args, name string, image pulumi.StringInput, mem
 	return d
 }
 
-// check returns the image's id once a one-shot of the description has ended well:
-// what is about to be replaced goes before its successor comes.
-func (l *Logging) check(ctx *pulumi.Context, args Args, d workload.Description) (pulumi.StringInput, error) {
-	image, what := d.Image, d.Component
+// check returns the image's id once the command has found the configuration good.
+// Not being alone the check can be replaced, and what depends on it stays.
+func (l *Logging) check(ctx *pulumi.Context, args Args, d workload.Description, command ...string) (pulumi.StringInput, error) {
 	d.Component += "-check"
-	d.OneShot, d.Alone = true, false // or what depends on it would go with it
-	d.Volumes, d.HostPaths, d.Health = nil, nil, nil
-	container, err := workload.Run(ctx, args.Stack, d.Component, d, pulumi.Parent(l))
-	if err != nil {
-		return nil, err
-	}
-	return workload.WhenSucceeded(container, "the check of the "+what+"'s configuration", image), nil
+	d.Command = command
+	d.Volumes, d.HostPaths, d.Health, d.Alone = nil, nil, nil, false
+	return workload.Check(ctx, args.Stack, d, pulumi.Parent(l))
 }
 
-// runStore runs VictoriaLogs. It has no login, so no port of the host leads to it.
+// runStore runs VictoriaLogs. It has no login, so no port of the host leads to it. Its
+// image has nothing to look at its health with: monitoring does.
 func runStore(ctx *pulumi.Context, l *Logging, args Args) error {
 	volume, err := workload.NewVolume(ctx, args.Stack, storeName, pulumi.Parent(l))
 	if err != nil {
@@ -145,10 +141,6 @@ func runStore(ctx *pulumi.Context, l *Logging, args Args) error {
 	d := l.describe(args, storeName, args.Images.VictoriaLogs, 256)
 	d.Volumes = []workload.Volume{{Name: volume.Name, Path: data}}
 	d.Alone = true // two would write one folder
-	d.Health = &workload.Health{
-		Command:  []string{"wget", "-q", "-O", "/dev/null", fmt.Sprintf("http://127.0.0.1:%d/health", storePort)},
-		Interval: 10, Timeout: 3, Retries: 3,
-	}
 	d.Command = []string{
 		"-storageDataPath=" + data,
 		fmt.Sprintf("-httpListenAddr=:%d", storePort),

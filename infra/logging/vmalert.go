@@ -32,9 +32,7 @@ func runVMAlert(ctx *pulumi.Context, l *Logging, args Args) error {
 		Command:  []string{"wget", "-q", "-O", "/dev/null", fmt.Sprintf("http://127.0.0.1:%d/health", vmalertPort)},
 		Interval: 10, Timeout: 3, Retries: 3,
 	}
-	check := d
-	check.Command = []string{"-dryRun"}
-	image, err := l.check(ctx, args, check)
+	image, err := l.check(ctx, args, d, "-dryRun")
 	if err != nil {
 		return err
 	}

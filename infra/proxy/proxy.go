@@ -116,13 +116,8 @@ func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOpt
 func check(ctx *pulumi.Context, args Args, p *Proxy, revisions workload.Revisions) (pulumi.StringInput, error) {
 	d := revisions.Share(nginx(args, p))
 	d.Component = "proxy-check"
-	d.OneShot = true
 	d.Command = []string{checkScript}
-	container, err := workload.Run(ctx, args.Stack, "proxy-check", d, pulumi.Parent(p))
-	if err != nil {
-		return nil, err
-	}
-	return workload.WhenSucceeded(container, "the check of the proxy's image", args.Image), nil
+	return workload.Check(ctx, args.Stack, d, pulumi.Parent(p))
 }
 
 func describe(args Args, p *Proxy, revisions workload.Revisions) workload.Description {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -158,6 +159,21 @@ func WhenSucceeded(oneShot *docker.Container, what string, value pulumi.StringIn
 		}
 		return value, nil
 	}).(pulumi.StringOutput)
+}
+
+// Check runs the description as a one-shot, and returns the id of its image once that
+// has succeeded: what takes the image then is not replaced by what cannot run.
+func Check(ctx *pulumi.Context, stack *Stack, d Description, opts ...pulumi.ResourceOption) (pulumi.StringInput, error) {
+	attempt, err := stack.Attempt(stack.ID(), d.Component)
+	if err != nil {
+		return nil, err
+	}
+	d.OneShot, d.Attempt = true, attempt
+	container, err := Run(ctx, stack, d.Component, d, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return WhenSucceeded(container, "the "+strings.ReplaceAll(d.Component, "-", " "), d.Image), nil
 }
 
 func (d Description) arguments(stack *Stack) *docker.ContainerArgs {
