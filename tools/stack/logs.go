@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +27,6 @@ type line struct {
 	time      time.Time
 	container string
 	text      string
-	failed    bool // its level is error or fatal; only VictoriaLogs knows levels
 }
 
 // wanted says which lines are shown.
@@ -39,9 +37,10 @@ type wanted struct {
 	follow   bool
 }
 
-// logs prints the lines of the stack's containers and those that come. VictoriaLogs
-// is asked for them; where it does not run or answer, Docker is. It asks nothing of
-// Pulumi, which would take longer than all else.
+// logs prints the lines of the stack's containers and those that come. Of what was
+// before VictoriaLogs tells, also of containers that are gone; of all else, and where
+// it does not run or answer, Docker does. It asks nothing of Pulumi, which would take
+// longer than all else.
 func logs(ctx context.Context, s stack) error {
 	api, err := client.New(client.FromEnv)
 	if err != nil {
@@ -77,56 +76,33 @@ func (v view) logs(ctx context.Context, getenv func(string) string, out, complai
 		return err
 	}
 	p := printer{out: out, colours: getenv("NO_COLOR") == "" && isTerminal(out)}
-	from := position{since: w.since}
-	id, err := findStore(containers)
-	if id != "" {
-		ask := storeContainer{v.api, id}.ask
-		from, err = store{ask: ask, stack: v.stack.id(), wanted: w, printer: p, now: now}.show(ctx, names(w.choose(containers)))
-		if err == nil || ctx.Err() != nil || errors.As(err, new(*printError)) {
-			return err
+	from := w.since
+	// What is younger may not have come to VictoriaLogs yet, and the last lines of each
+	// container Docker finds faster. What a container wrote that was removed a moment ago
+	// is missing until it is history.
+	if end := now.Add(-settled); !from.IsZero() && from.Before(end) {
+		history, err := openStore(v, containers, w, end)
+		for err == nil && history != nil && from.Before(end) {
+			var lines []line
+			lines, err = history.next(ctx) // none if there is an error
+			if err := p.print(lines...); err != nil {
+				return err
+			}
+			from = history.at
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			fmt.Fprintf(complaints, "%v; what follows is from Docker\n", err)
 		}
 	}
-	if err != nil {
-		fmt.Fprintf(complaints, "%v; what follows is from Docker\n", err)
-	}
 	return dockerLogs{view: v, wanted: w, printer: p}.show(ctx, from)
-}
-
-// position is how far lines have been shown.
-type position struct {
-	since time.Time       // nothing is shown of what is older; zero is the last lines
-	marks map[string]mark // by the container's name
-}
-
-// mark is the last line of a container that was seen.
-type mark struct {
-	time time.Time
-	seen int // how many lines have that time: the parts of a long one do
-}
-
-// next is the mark after a line. Lines of two streams may come out of order.
-func (m mark) next(t time.Time) mark {
-	switch {
-	case t.After(m.time):
-		return mark{t, 1}
-	case t.Equal(m.time):
-		return mark{t, m.seen + 1}
-	}
-	return m
 }
 
 func runs(c container.Summary) bool { return c.State == container.StateRunning }
 
 func name(c container.Summary) string { return strings.TrimPrefix(c.Names[0], "/") }
-
-func names(containers []container.Summary) []string {
-	var all []string
-	for _, c := range containers {
-		all = append(all, name(c))
-	}
-	slices.Sort(all)
-	return all
-}
 
 // components are those of the containers, each once.
 func components(containers []container.Summary) []string {
@@ -226,36 +202,23 @@ type printer struct {
 	colours bool
 }
 
-// printError is that of the one who reads what is printed: no other source helps.
-type printError struct{ error }
-
 func (p printer) print(lines ...line) error {
 	var text strings.Builder
 	for _, l := range lines {
 		text.WriteString(p.format(l))
 	}
-	if _, err := io.WriteString(p.out, text.String()); err != nil {
-		return &printError{err}
-	}
-	return nil
+	_, err := io.WriteString(p.out, text.String())
+	return err
 }
 
 // palette are colours of the 256 that can be read on black and on white.
 var palette = []int{32, 29, 133, 166, 30, 97, 168, 62}
 
-const failedColour = 160
-
 func (p printer) format(l line) string {
 	if !p.colours {
 		return l.container + " | " + l.text + "\n"
 	}
-	paint := func(colour int, text string) string { return fmt.Sprintf("\x1b[38;5;%dm%s\x1b[0m", colour, text) }
-	own := colour(l.container)
-	bar := own
-	if l.failed {
-		bar = failedColour
-	}
-	return paint(own, l.container) + paint(bar, " | ") + l.text + "\n"
+	return fmt.Sprintf("\x1b[38;5;%dm%s | \x1b[0m%s\n", colour(l.container), l.container, l.text)
 }
 
 // colour is the same in each run.
@@ -272,9 +235,4 @@ func isTerminal(out io.Writer) bool {
 	}
 	info, err := file.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
-// sortLines sorts by time. What has the same time stays as it came.
-func sortLines(lines []line) {
-	slices.SortStableFunc(lines, func(a, b line) int { return cmp.Or(a.time.Compare(b.time), cmp.Compare(a.container, b.container)) })
 }

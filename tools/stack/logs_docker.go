@@ -19,6 +19,23 @@ import (
 // lookEvery is how often containers are looked for that have come.
 const lookEvery = 2 * time.Second
 
+// mark is the last line of a container that was seen.
+type mark struct {
+	time time.Time
+	seen int // how many lines have that time: the parts of a long one do
+}
+
+// next is the mark after a line. Lines of two streams may come out of order.
+func (m mark) next(t time.Time) mark {
+	switch {
+	case t.After(m.time):
+		return mark{t, 1}
+	case t.Equal(m.time):
+		return mark{t, m.seen + 1}
+	}
+	return m
+}
+
 // dockerLogs shows what the engine keeps of each container's log.
 type dockerLogs struct {
 	view
@@ -26,17 +43,18 @@ type dockerLogs struct {
 	printer printer
 }
 
-// show prints what is wanted from a position on.
-func (d dockerLogs) show(ctx context.Context, from position) error {
-	marks, err := d.history(ctx, from)
+// show prints what is wanted since then. The zero time is the last lines of each
+// container.
+func (d dockerLogs) show(ctx context.Context, since time.Time) error {
+	marks, err := d.history(ctx, since)
 	if err != nil || !d.wanted.follow {
 		return err
 	}
-	return d.follow(ctx, from.since, marks)
+	return d.follow(ctx, since, marks)
 }
 
 // history prints the lines of now, and returns the last of each container, by its id.
-func (d dockerLogs) history(ctx context.Context, from position) (map[string]mark, error) {
+func (d dockerLogs) history(ctx context.Context, since time.Time) (map[string]mark, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	containers, err := d.containers(ctx)
@@ -46,8 +64,8 @@ func (d dockerLogs) history(ctx context.Context, from position) (map[string]mark
 	var readers []*logReader
 	var streams []<-chan line
 	for _, c := range d.wanted.choose(containers) {
-		r := &logReader{api: d.api, container: c, grep: d.wanted.grep, since: from.since, after: from.marks[name(c)]}
-		if from.since.IsZero() {
+		r := &logReader{api: d.api, container: c, grep: d.wanted.grep, since: since}
+		if since.IsZero() {
 			r.last = lastLines
 		}
 		readers, streams = append(readers, r), append(streams, r.start(ctx))
@@ -210,6 +228,10 @@ func (r *logReader) read(ctx context.Context, take func(line) error) error {
 	defer log.Close()
 	seen := r.after // the engine begins with the lines of its time
 	return readFrames(log, func(at time.Time, text string) error {
+		// Newer engines look for the first line, and send what comes out of order after it.
+		if at.Before(since) {
+			return nil
+		}
 		if at.Equal(seen.time) && seen.seen > 0 {
 			seen.seen--
 			return nil

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"net"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -17,195 +22,167 @@ import (
 )
 
 const (
-	// settled is how old a line is when it has surely come through the collector:
-	// what is older is history, what is younger the tail tells.
+	// settled is how old a line is when it has surely come through the collector.
 	settled = 10 * time.Second
-	// tailDelay is how old lines are when the tail tells them. It looks back for 5
-	// seconds more at each look.
-	tailDelay = 2 * time.Second
-	// sliceLines is how many lines of the history are sorted at once. VictoriaLogs
-	// could sort no more in its memory, and sends them as it finds them.
+	// sliceLines is how many lines are sorted at once. VictoriaLogs could sort no more
+	// in its memory, and sends them as it finds them.
 	sliceLines = 50_000
 )
 
-// store shows what the VictoriaLogs of a stack has.
+// storeClient asks VictoriaLogs, of whose address no proxy knows. A query may take 30
+// seconds.
+var storeClient = http.Client{
+	Timeout:   35 * time.Second,
+	Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: 2 * time.Second}).DialContext},
+}
+
+// store is the history that a stack's VictoriaLogs has.
 type store struct {
-	ask     asker
-	stack   string // its id
-	wanted  wanted
-	printer printer
-	now     time.Time
+	url    string        // of its queries
+	filter string        // what selects the lines
+	at     time.Time     // from when on they have not been read
+	end    time.Time     // until when they are
+	span   time.Duration // of the next slice, at most
 }
 
-// asker asks VictoriaLogs at an endpoint and gives each line to take.
-type asker func(ctx context.Context, endpoint string, arguments url.Values, take func(line) error) error
+// openStore returns the history of what is wanted until end, or nil where logging is
+// off. It is an error if VictoriaLogs is there and cannot be asked, or is not told.
+func openStore(v view, containers []container.Summary, w wanted, end time.Time) (*store, error) {
+	address, err := findStore(containers, v.api.DaemonHost())
+	if address == "" {
+		return nil, err
+	}
+	return &store{
+		url:    "http://" + address + "/select/logsql/query",
+		filter: filter(v.stack.id(), w),
+		at:     w.since,
+		end:    end,
+		span:   end.Sub(w.since),
+	}, nil
+}
 
-// findStore returns the id of the container of the stack's VictoriaLogs, or nothing
-// where logging is off. It is an error if it is there and cannot tell, or is not told.
-func findStore(containers []container.Summary) (string, error) {
-	running := map[string]string{} // component to id, empty if it does not run
+// findStore returns where VictoriaLogs answers: at its container's own address, as no
+// port of the host leads to it. A Linux host reaches the networks of its own engine.
+func findStore(containers []container.Summary, engine string) (string, error) {
+	known, running := map[string]bool{}, map[string]container.Summary{}
 	for _, c := range containers {
-		if component := c.Labels[workload.ComponentLabel]; runs(c) {
-			running[component] = c.ID
-		} else if running[component] == "" {
-			running[component] = ""
+		component := c.Labels[workload.ComponentLabel]
+		known[component] = true
+		if runs(c) {
+			running[component] = c
 		}
 	}
-	id, on := running["victorialogs"]
+	store, on := running["victorialogs"]
+	_, told := running["collector"]
 	switch {
-	case !on:
+	case !known["victorialogs"]:
 		return "", nil
-	case id == "":
+	case !on:
 		return "", errors.New("VictoriaLogs does not run")
-	case running["collector"] == "":
+	case !told:
 		return "", errors.New("the collector of the logs does not run")
+	case !strings.HasPrefix(engine, "unix://"):
+		return "", fmt.Errorf("VictoriaLogs is not reached from here: the engine is %s", engine)
 	}
-	return id, nil
+	networks := store.NetworkSettings.Networks
+	for _, name := range slices.Sorted(maps.Keys(networks)) {
+		if address := networks[name].IPAddress; address.IsValid() {
+			return net.JoinHostPort(address.String(), "9428"), nil
+		}
+	}
+	return "", errors.New("VictoriaLogs has no address")
 }
 
-// show prints what is wanted. When VictoriaLogs fails it returns how far it came.
-func (s store) show(ctx context.Context, containers []string) (position, error) {
-	began := time.Now()
-	end := s.now
-	if s.wanted.follow {
-		end = end.Add(-settled)
-	}
-	at := position{since: s.wanted.since}
-	if at.since.IsZero() {
-		lines, err := s.last(ctx, containers, end)
-		if err == nil {
-			err = s.printer.print(lines...)
+// filter is the LogsQL that selects the wanted lines of a stack.
+func filter(stack string, w wanted) string {
+	labels := fmt.Sprintf("stack=%q", stack)
+	if len(w.services) > 0 {
+		var quoted []string
+		for _, service := range w.services {
+			quoted = append(quoted, strconv.Quote(service))
 		}
-		if err != nil {
-			return at, err
-		}
-	} else if err := s.history(ctx, &at.since, end); err != nil {
-		return at, err
+		labels += ",service in (" + strings.Join(quoted, ",") + ")"
 	}
-	if !s.wanted.follow {
-		return at, nil
-	}
-	if at.since.Before(end) {
-		at.since = end
-	}
-	at.marks = map[string]mark{}
-	err := s.tail(ctx, at, settled+time.Since(began)+time.Minute)
-	return at, err
-}
-
-// filter is what selects the wanted lines. One of a stream's labels selects fastest.
-func (s store) filter(labels ...string) string {
-	labels = append([]string{fmt.Sprintf("stack=%q", s.stack)}, labels...)
-	if len(s.wanted.services) > 0 {
-		labels = append(labels, "service in ("+quoteAll(s.wanted.services)+")")
-	}
-	filter := "{" + strings.Join(labels, ",") + "}"
-	if s.wanted.grep != "" {
+	filter := "{" + labels + "}"
+	if w.grep != "" {
 		// LogsQL's strings are Go's.
-		filter += " _msg:*" + strconv.Quote(s.wanted.grep) + "*"
+		filter += " _msg:*" + strconv.Quote(w.grep) + "*"
 	}
 	return filter
-}
-
-func quoteAll(texts []string) string {
-	var quoted []string
-	for _, text := range texts {
-		quoted = append(quoted, strconv.Quote(text))
-	}
-	return strings.Join(quoted, ",")
-}
-
-// The tail needs the stream's id.
-const fields = " | fields _time, _stream_id, container, level, _msg"
-
-// within is the filter of a time.
-func within(start, end time.Time) string {
-	return fmt.Sprintf(" _time:[%s, %s)", stamp(start), stamp(end))
 }
 
 // stamp has all digits: in LogsQL a time with fewer may stand for a span.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000000Z") }
 
-// last returns the last lines of each of the containers before end. Those of the
-// last hour are found quickly, and then only the silent containers are left.
-func (s store) last(ctx context.Context, containers []string, end time.Time) ([]line, error) {
-	found := map[string][]line{}
-	for _, start := range []time.Time{end.Add(-time.Hour), time.Unix(0, 0)} {
-		var silent []string
-		for _, container := range containers {
-			if len(found[container]) < lastLines {
-				silent = append(silent, container)
-				delete(found, container)
-			}
+// next returns the lines that come next, in order of time, and moves s.at behind them.
+// Where they are too many it takes half of the time.
+func (s *store) next(ctx context.Context) ([]line, error) {
+	for {
+		span := min(s.span, s.end.Sub(s.at))
+		until := s.at.Add(span)
+		query := fmt.Sprintf("%s _time:[%s, %s)", s.filter, stamp(s.at), stamp(until))
+		divisible := span > 2*time.Millisecond
+		if divisible {
+			query += fmt.Sprintf(" | limit %d", sliceLines+1)
 		}
-		if len(silent) == 0 {
-			break
+		lines, err := s.ask(ctx, query+" | fields _time, container, _msg")
+		if err != nil {
+			return nil, fmt.Errorf("VictoriaLogs does not answer: %w", err)
 		}
-		query := s.filter("container in ("+quoteAll(silent)+")") + within(start, end) +
-			fmt.Sprintf(" | last %d by (_time) partition by (container)", lastLines) + fields
-		err := s.ask(ctx, "query", url.Values{"query": {query}}, func(l line) error {
-			found[l.container] = append(found[l.container], l)
-			return nil
-		})
+		if divisible && len(lines) > sliceLines {
+			s.span = span / 2
+			continue
+		}
+		if len(lines) < sliceLines/2 {
+			s.span = 2 * span
+		}
+		s.at = until
+		sortLines(lines)
+		return lines, nil
+	}
+}
+
+func (s *store) ask(ctx context.Context, query string) ([]line, error) {
+	form := url.Values{"query": {query}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	response, err := storeClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		complaint, _ := io.ReadAll(io.LimitReader(response.Body, 300)) // the status tells enough
+		return nil, fmt.Errorf("%s: %s", response.Status, strings.TrimSpace(string(complaint)))
+	}
+	return readRows(response.Body)
+}
+
+// readRows reads a row of JSON for each line.
+func readRows(in io.Reader) ([]line, error) {
+	var lines []line
+	rows := json.NewDecoder(in)
+	for {
+		var row struct {
+			Time      time.Time `json:"_time"`
+			Text      string    `json:"_msg"`
+			Container string
+		}
+		err := rows.Decode(&row)
+		if err == io.EOF {
+			return lines, nil
+		}
 		if err != nil {
 			return nil, err
 		}
+		lines = append(lines, line{time: row.Time, container: row.Container, text: row.Text})
 	}
-	lines := slices.Concat(slices.Collect(maps.Values(found))...)
-	sortLines(lines)
-	return lines, nil
 }
 
-// history prints the lines from *start to end, and moves *start along with what it
-// has printed. Where they are too many it takes one half of the time after the other.
-func (s store) history(ctx context.Context, start *time.Time, end time.Time) error {
-	if !start.Before(end) {
-		return nil
-	}
-	half := end.Sub(*start) / 2
-	query := s.filter() + within(*start, end)
-	divisible := half > time.Millisecond
-	if divisible {
-		query += fmt.Sprintf(" | limit %d", sliceLines+1)
-	}
-	var lines []line
-	err := s.ask(ctx, "query", url.Values{"query": {query + fields}}, func(l line) error {
-		lines = append(lines, l)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if divisible && len(lines) > sliceLines {
-		lines = nil // they are asked for again
-		if err := s.history(ctx, start, start.Add(half)); err != nil {
-			return err
-		}
-		return s.history(ctx, start, end)
-	}
-	sortLines(lines)
-	if err := s.printer.print(lines...); err != nil {
-		return err
-	}
-	*start = end
-	return nil
-}
-
-// tail prints lines as they come, and marks them in at. It returns when VictoriaLogs
-// does not go on. The tail begins earlier than what is wanted, by back from now: the
-// filter cuts it where the history ended.
-func (s store) tail(ctx context.Context, at position, back time.Duration) error {
-	query := s.filter() + " _time:>=" + stamp(at.since) + fields
-	err := s.ask(ctx, "tail", url.Values{
-		"query":        {query},
-		"offset":       {fmt.Sprintf("%dms", tailDelay.Milliseconds())},
-		"start_offset": {fmt.Sprintf("%dms", back.Milliseconds())},
-	}, func(l line) error {
-		at.marks[l.container] = at.marks[l.container].next(l.time)
-		return s.printer.print(l)
-	})
-	if err == nil {
-		err = errors.New("VictoriaLogs has ended")
-	}
-	return err
+// sortLines sorts by time. What has the same time stays as it came.
+func sortLines(lines []line) {
+	slices.SortStableFunc(lines, func(a, b line) int { return cmp.Or(a.time.Compare(b.time), cmp.Compare(a.container, b.container)) })
 }

@@ -3,10 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net/url"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +24,7 @@ import (
 	"helloworld/infra/workload"
 
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 )
 
@@ -79,8 +81,7 @@ func TestTheFilterSelectsWhatIsWanted(t *testing.T) {
 		{wanted{grep: `-a* "b" | c\d`}, `{stack="helloworld/dev"} _msg:*"-a* \"b\" | c\\d"*`},
 		{wanted{grep: "a`b'\tc\u200bé\xff"}, `{stack="helloworld/dev"} _msg:*"a` + "`" + `b'\tc\u200bé\xff"*`},
 	} {
-		s := store{stack: "helloworld/dev", wanted: test.wanted}
-		if got := s.filter(); got != test.want {
+		if got := filter("helloworld/dev", test.wanted); got != test.want {
 			t.Errorf("%+v: %s, want %s", test.wanted, got, test.want)
 		}
 	}
@@ -90,51 +91,59 @@ func TestTheFilterSelectsWhatIsWanted(t *testing.T) {
 type keeper struct {
 	lines   []line
 	fails   int // the number of the question that it does not answer, from 1
-	queries []string
+	queries int
 	most    int // lines in an answer
 }
 
 var (
-	spanPattern  = regexp.MustCompile(`_time:\[(\S+), (\S+)\)`)
+	spanPattern  = regexp.MustCompile(`^{stack="helloworld/dev"} _time:\[(\S+), (\S+)\)`)
 	limitPattern = regexp.MustCompile(`\| limit ([0-9]+)`)
-	namesPattern = regexp.MustCompile(`container in \(([^)]*)\)`)
 )
 
-func (k *keeper) ask(_ context.Context, _ string, arguments url.Values, take func(line) error) error {
-	query := arguments.Get("query")
-	k.queries = append(k.queries, query)
-	if len(k.queries) == k.fails {
-		return errors.New("VictoriaLogs does not answer")
-	}
+func (k *keeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	query := r.PostFormValue("query")
 	span := spanPattern.FindStringSubmatch(query)
-	start, err := time.Parse(time.RFC3339, span[1])
-	if err != nil {
-		return err
+	k.queries++
+	if k.queries == k.fails || span == nil {
+		http.Error(w, "not now", http.StatusServiceUnavailable)
+		return
 	}
-	end, err := time.Parse(time.RFC3339, span[2])
-	if err != nil {
-		return err
-	}
+	start, _ := time.Parse(time.RFC3339, span[1]) // without one nothing is found
+	end, _ := time.Parse(time.RFC3339, span[2])
 	limit := len(k.lines)
 	if found := limitPattern.FindStringSubmatch(query); found != nil {
 		limit, _ = strconv.Atoi(found[1]) // they are digits
 	}
-	names := namesPattern.FindStringSubmatch(query)
-	answered, last := 0, map[string]int{}
+	answered := 0
 	for _, l := range slices.Backward(k.lines) { // in no order that would do
-		if l.time.Before(start) || !l.time.Before(end) || answered == limit || names != nil && !strings.Contains(names[1], strconv.Quote(l.container)) {
-			continue
-		}
-		if last[l.container]++; names != nil && last[l.container] > lastLines {
+		if l.time.Before(start) || !l.time.Before(end) || answered == limit {
 			continue
 		}
 		answered++
-		if err := take(l); err != nil {
-			return err
-		}
+		fmt.Fprintf(w, `{"_time":%q,"container":%q,"_msg":%q}`+"\n", stamp(l.time), l.container, l.text)
 	}
 	k.most = max(k.most, answered)
-	return nil
+}
+
+// history is what the keeper tells of the time until noon.
+func (k *keeper) history(t *testing.T, back time.Duration) *store {
+	t.Helper()
+	server := httptest.NewServer(k)
+	t.Cleanup(server.Close)
+	return &store{url: server.URL, filter: filter("helloworld/dev", wanted{}), at: noon.Add(-back), end: noon, span: back}
+}
+
+// all reads the history to its end, or as far as it is told.
+func (s *store) all() ([]line, error) {
+	var all []line
+	for s.at.Before(s.end) {
+		lines, err := s.next(context.Background())
+		if err != nil {
+			return all, err
+		}
+		all = append(all, lines...)
+	}
+	return all, nil
 }
 
 // every returns count lines of the containers in turn, that many apart, until noon.
@@ -146,172 +155,103 @@ func every(apart time.Duration, count int, containers ...string) []line {
 	return lines
 }
 
-func printed(lines []line) string {
-	var out strings.Builder
-	_ = printer{out: &out}.print(lines...) // a builder takes all
-	return out.String()
-}
-
 func TestALongHistoryComesInSlices(t *testing.T) {
 	k := &keeper{lines: every(time.Millisecond, 4*sliceLines, "a", "b")}
-	var out strings.Builder
-	s := store{ask: k.ask, wanted: wanted{since: noon.Add(-24 * time.Hour)}, printer: printer{out: &out}, now: noon}
-	at, err := s.show(context.Background(), nil)
-	if err != nil || !at.since.Equal(noon) {
-		t.Errorf("%v, %v", at, err)
-	}
-	if out.String() != printed(k.lines) {
-		t.Error("lines are missing, doubled or in disorder")
+	lines, err := k.history(t, time.Hour).all()
+	if err != nil || !slices.Equal(lines, k.lines) {
+		t.Errorf("%d lines: some are missing, doubled or in disorder, %v", len(lines), err)
 	}
 	if k.most > sliceLines+1 {
 		t.Errorf("%d lines at once", k.most)
 	}
-	if len(k.queries) > 50 {
-		t.Errorf("%d queries", len(k.queries))
+	if k.queries > 50 {
+		t.Errorf("%d queries", k.queries)
 	}
 }
 
-// Nothing is shown of a slice that was not answered.
+// Nothing is known of a slice that was not answered.
 func TestAHistoryThatFailsTellsHowFarItCame(t *testing.T) {
 	k := &keeper{lines: every(time.Second, 2*sliceLines, "a"), fails: 3} // the second half
-	var out strings.Builder
-	s := store{ask: k.ask, wanted: wanted{since: noon.Add(-2 * sliceLines * time.Second)}, printer: printer{out: &out}, now: noon}
-	at, err := s.show(context.Background(), nil)
-	if err == nil || !at.since.Equal(noon.Add(-sliceLines*time.Second)) || out.String() != printed(k.lines[:sliceLines]) {
-		t.Errorf("%v, %v", at, err)
+	s := k.history(t, 2*sliceLines*time.Second)
+	lines, err := s.all()
+	if want := "VictoriaLogs does not answer: 503 Service Unavailable: not now"; err == nil || err.Error() != want {
+		t.Errorf("error is %v, want %s", err, want)
+	}
+	if !s.at.Equal(noon.Add(-sliceLines*time.Second)) || !slices.Equal(lines, k.lines[:sliceLines]) {
+		t.Errorf("%d lines until %v", len(lines), s.at)
 	}
 }
 
 func TestManyLinesOfOneMomentAreNotDivided(t *testing.T) {
 	k := &keeper{lines: every(0, 2*sliceLines, "a")}
 	for i := range k.lines {
-		k.lines[i].time = noon.Add(-time.Second)
+		k.lines[i].time = noon.Add(-time.Millisecond)
 	}
-	count := 0
-	s := store{ask: k.ask, wanted: wanted{since: noon.Add(-time.Hour)}, printer: printer{out: writer(func(text []byte) { count += bytes.Count(text, []byte("\n")) })}, now: noon}
-	if _, err := s.show(context.Background(), nil); err != nil || count != len(k.lines) {
-		t.Errorf("%d lines, %v", count, err)
+	if lines, err := k.history(t, 10*time.Millisecond).all(); err != nil || len(lines) != len(k.lines) {
+		t.Errorf("%d lines, %v", len(lines), err)
 	}
 }
 
-type writer func([]byte)
-
-func (w writer) Write(text []byte) (int, error) {
-	w(text)
-	return len(text), nil
-}
-
-func TestTheLastLinesOfSilentContainersAreOlder(t *testing.T) {
-	busy := every(time.Second, 100, "busy")
-	quiet := every(24*time.Hour, 3, "quiet")
-	gone := every(time.Second, 3, "gone")
-	k := &keeper{lines: slices.Concat(quiet, busy, gone)}
-	var out strings.Builder
-	s := store{ask: k.ask, printer: printer{out: &out}, now: noon}
-	if _, err := s.show(context.Background(), []string{"busy", "quiet"}); err != nil {
-		t.Error(err)
-	}
-	if want := printed(append(quiet, busy[100-lastLines:]...)); out.String() != want {
-		t.Errorf("printed\n%swant\n%s", &out, want)
-	}
-	if len(k.queries) != 2 || strings.Contains(k.queries[1], "busy") {
-		t.Errorf("asked for %q", k.queries)
+// VictoriaLogs breaks off so when a query takes too long.
+func TestHalfAnAnswerIsNone(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, `{"_time":"2026-01-02T12:00:00Z","container":"a","_msg":"b"}`)
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	}))
+	t.Cleanup(server.Close)
+	s := &store{url: server.URL, end: noon, span: time.Hour}
+	if lines, err := s.next(context.Background()); err == nil || len(lines) > 0 || !s.at.IsZero() {
+		t.Errorf("%v until %v, %v", lines, s.at, err)
 	}
 }
-
-// The tail begins where the history ends. When it ends it is known what was told.
-func TestTheTailFollowsTheHistory(t *testing.T) {
-	seam := noon.Add(-settled)
-	later := []line{
-		{time: seam, container: "a", text: "1"},
-		{time: noon, container: "a", text: "2"},
-		{time: noon, container: "a", text: "3"},
-		{time: noon.Add(-time.Second), container: "b", text: "4"},
-	}
-	k := &keeper{lines: every(settled-1, 2, "a")}
-	var tail url.Values
-	ask := func(ctx context.Context, endpoint string, arguments url.Values, take func(line) error) error {
-		if endpoint != "tail" {
-			return k.ask(ctx, endpoint, arguments, take)
-		}
-		tail = arguments
-		for _, l := range later {
-			if err := take(l); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	var out strings.Builder
-	s := store{ask: ask, stack: "helloworld/dev", wanted: wanted{since: noon.Add(-time.Hour), follow: true}, printer: printer{out: &out}, now: noon}
-	at, err := s.show(context.Background(), nil)
-	if err == nil || !strings.Contains(err.Error(), "VictoriaLogs has ended") {
-		t.Errorf("error is %v", err)
-	}
-	if want := printed(append(k.lines[:1:1], later...)); out.String() != want {
-		t.Errorf("printed\n%swant\n%s", &out, want)
-	}
-	if got, want := tail.Get("query"), `{stack="helloworld/dev"} _time:>=2026-01-02T11:59:50.000000000Z`+fields; got != want {
-		t.Errorf("asked for %s, want %s", got, want)
-	}
-	if back, err := time.ParseDuration(tail.Get("start_offset")); err != nil || back < settled+time.Minute {
-		t.Errorf("it begins %v before, %v", back, err)
-	}
-	want := position{since: seam, marks: map[string]mark{"a": {noon, 2}, "b": {noon.Add(-time.Second), 1}}}
-	if !reflect.DeepEqual(at, want) {
-		t.Errorf("it came to %v, want %v", at, want)
-	}
-}
-
-func TestNothingIsAskedOfOtherSourcesWhenNobodyReads(t *testing.T) {
-	k := &keeper{lines: every(time.Second, 1, "a")}
-	s := store{ask: k.ask, wanted: wanted{since: noon.Add(-time.Hour)}, printer: printer{out: broken{}}, now: noon}
-	if _, err := s.show(context.Background(), nil); !errors.As(err, new(*printError)) {
-		t.Errorf("error is %v", err)
-	}
-}
-
-type broken struct{}
-
-func (broken) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 func TestRowsAreRead(t *testing.T) {
-	var lines []line
-	err := readRows(strings.NewReader(`{"_time":"2026-01-02T12:00:00.000000001Z","_stream_id":"x","container":"a","level":"error","_msg":"{\"b\": \"\\u00e9\"}"}
-{"_time":"2026-01-02T12:00:00Z","container":"b","level":"info"}
-`), func(l line) error {
-		lines = append(lines, l)
-		return nil
-	})
-	want := []line{{noon.Add(1), "a", `{"b": "\u00e9"}`, true}, {noon, "b", "", false}}
+	lines, err := readRows(strings.NewReader(`{"_time":"2026-01-02T12:00:00.000000001Z","container":"a","_msg":"{\"b\": \"\\u00e9\"}"}
+{"_time":"2026-01-02T12:00:00Z","container":"b"}
+`))
+	want := []line{{noon.Add(1), "a", `{"b": "\u00e9"}`}, {noon, "b", ""}}
 	if err != nil || !slices.Equal(lines, want) {
 		t.Errorf("%v, %v", lines, err)
 	}
-	if err := readRows(strings.NewReader(`{"_time":"2026-01-02T12:0`), nil); err == nil {
+	if _, err := readRows(strings.NewReader(`{"_time":"2026-01-02T12:0`)); err == nil {
 		t.Error("half a row is read")
 	}
 }
 
-func summary(component string, state container.ContainerState) container.Summary {
-	return container.Summary{ID: component + " " + string(state), Names: []string{"/" + component}, State: state, Labels: map[string]string{workload.ComponentLabel: component}}
+func summary(component string, state container.ContainerState, addresses ...string) container.Summary {
+	networks := map[string]*network.EndpointSettings{"a": {}} // without an address
+	for i, address := range addresses {
+		networks[fmt.Sprint("b", i)] = &network.EndpointSettings{IPAddress: netip.MustParseAddr(address)}
+	}
+	return container.Summary{
+		ID: component, Names: []string{"/" + component}, State: state, Labels: map[string]string{workload.ComponentLabel: component},
+		NetworkSettings: &container.NetworkSettingsSummary{Networks: networks},
+	}
 }
 
 func TestTheStoreIsFound(t *testing.T) {
-	store, stopped := summary("victorialogs", container.StateRunning), summary("victorialogs", container.StateExited)
+	const local = "unix:///var/run/docker.sock"
+	replica := summary("replica", container.StateRunning)
+	store, stopped := summary("victorialogs", container.StateRunning, "172.18.0.2", "172.19.0.2"), summary("victorialogs", container.StateExited)
 	collector, restarting := summary("collector", container.StateRunning), summary("collector", container.StateRestarting)
 	for name, test := range map[string]struct {
-		containers []container.Summary
-		id, want   string
+		engine        string
+		containers    []container.Summary
+		address, want string
 	}{
-		"all is well":         {[]container.Summary{summary("replica", container.StateRunning), collector, store}, store.ID, "<nil>"},
-		"logging is off":      {[]container.Summary{summary("replica", container.StateRunning)}, "", "<nil>"},
-		"it is stopped":       {[]container.Summary{stopped, collector}, "", "VictoriaLogs does not run"},
-		"it is replaced":      {[]container.Summary{store, stopped, collector}, store.ID, "<nil>"},
-		"nothing tells it":    {[]container.Summary{store}, "", "the collector of the logs does not run"},
-		"nobody is told soon": {[]container.Summary{store, restarting}, "", "the collector of the logs does not run"},
+		"all is well":         {local, []container.Summary{replica, collector, store}, "172.18.0.2:9428", "<nil>"},
+		"logging is off":      {local, []container.Summary{replica}, "", "<nil>"},
+		"it is off elsewhere": {"tcp://10.0.0.1:2376", []container.Summary{replica}, "", "<nil>"},
+		"it is stopped":       {local, []container.Summary{stopped, collector}, "", "VictoriaLogs does not run"},
+		"it is replaced":      {local, []container.Summary{store, stopped, collector}, "172.18.0.2:9428", "<nil>"},
+		"it has no network":   {local, []container.Summary{summary("victorialogs", container.StateRunning), collector}, "", "VictoriaLogs has no address"},
+		"nothing tells it":    {local, []container.Summary{store}, "", "the collector of the logs does not run"},
+		"nobody is told soon": {local, []container.Summary{store, restarting}, "", "the collector of the logs does not run"},
+		"it is elsewhere":     {"tcp://10.0.0.1:2376", []container.Summary{store, collector}, "", "VictoriaLogs is not reached from here: the engine is tcp://10.0.0.1:2376"},
 	} {
-		if id, err := findStore(test.containers); id != test.id || fmt.Sprint(err) != test.want {
-			t.Errorf("%s: %q, %v", name, id, err)
+		if address, err := findStore(test.containers, test.engine); address != test.address || fmt.Sprint(err) != test.want {
+			t.Errorf("%s: %q, %v", name, address, err)
 		}
 	}
 }
@@ -322,13 +262,8 @@ func TestLinesHaveTheirContainersColour(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	own := strconv.Itoa(colour(l.container))
-	painted := "\x1b[38;5;" + own + "mhelloworld-dev-proxy\x1b[0m\x1b[38;5;%sm | \x1b[0m\x1b[1mbold\n"
-	if got, want := (printer{colours: true}).format(l), fmt.Sprintf(painted, own); got != want {
+	if got, want := (printer{colours: true}).format(l), "\x1b[38;5;"+own+"mhelloworld-dev-proxy | \x1b[0m\x1b[1mbold\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
-	}
-	l.failed = true
-	if got, want := (printer{colours: true}).format(l), fmt.Sprintf(painted, "160"); got != want {
-		t.Errorf("an error is %q, want %q", got, want)
 	}
 	if isTerminal(&strings.Builder{}) {
 		t.Error("a text is a terminal")
@@ -355,6 +290,36 @@ func TestFramesAreRead(t *testing.T) {
 	}
 	if err := readFrames(strings.NewReader(frame(1, "no time\n")), nil); err == nil {
 		t.Error("a frame without a time is read")
+	}
+}
+
+// Newer engines send what is older, too, once they have found a line of that time.
+func TestALogIsReadSinceATime(t *testing.T) {
+	engine := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for i, after := range []time.Duration{0, 0, -1, 1} {
+			fmt.Fprint(w, frame(1, fmt.Sprintf("%s %d\n", stamp(noon.Add(after)), i)))
+		}
+	}))
+	t.Cleanup(engine.Close)
+	api, err := client.New(client.WithHost(engine.URL), client.WithAPIVersion("1.41"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		after mark
+		want  []string
+	}{
+		{mark{}, []string{"0", "1", "3"}},
+		{mark{noon, 1}, []string{"1", "3"}},
+	} {
+		r := &logReader{api: api, container: summary("proxy", container.StateRunning), since: noon, after: test.after}
+		var got []string
+		for l := range r.start(t.Context()) {
+			got = append(got, l.text)
+		}
+		if r.err != nil || !slices.Equal(got, test.want) || r.after != (mark{noon.Add(1), 1}) {
+			t.Errorf("%v: %q, %v, %v", test.after, got, r.after, r.err)
+		}
 	}
 }
 
@@ -410,7 +375,7 @@ func TestALogIsReadOnceMoreWhenItsContainerHasExited(t *testing.T) {
 	}
 }
 
-// onEngine is a stack of real containers, each with a shell script.
+// onEngine is a stack of real containers, each with a shell script, on a network.
 type onEngine struct {
 	view
 	image string
@@ -431,6 +396,7 @@ func newOnEngine(t *testing.T) *onEngine {
 	if standIn, err := os.ReadFile(filepath.Join("../..", config.StandInImages, "nginx")); err == nil {
 		e.image = strings.TrimSpace(string(standIn))
 	}
+	docker(t, "network", "create", "--internal", e.network())
 	t.Cleanup(func() {
 		containers, err := e.containers(context.Background())
 		if err != nil {
@@ -439,9 +405,12 @@ func newOnEngine(t *testing.T) *onEngine {
 		for _, c := range containers {
 			docker(t, "rm", "--force", "--volumes", c.ID)
 		}
+		docker(t, "network", "rm", e.network())
 	})
 	return e
 }
+
+func (e *onEngine) network() string { return "helloworld-" + e.stack.name }
 
 func docker(t *testing.T, args ...string) string {
 	t.Helper()
@@ -460,9 +429,9 @@ func (e *onEngine) run(t *testing.T, component, suffix, script string) string {
 	t.Helper()
 	name := "helloworld-" + e.stack.name + "-" + component + suffix
 	// make tools brings the image: a test asks no registry.
-	docker(t, "run", "--detach", "--pull", "never", "--network", "none", "--log-driver", "json-file", "--pids-limit", "50", "--name", name,
+	docker(t, "run", "--detach", "--pull", "never", "--network", e.network(), "--log-driver", "json-file", "--pids-limit", "50", "--name", name,
 		"--label", workload.StackLabel+"="+e.stack.id(), "--label", workload.ComponentLabel+"="+component,
-		"--env", "PATH=/fake:/usr/sbin:/usr/bin:/sbin:/bin", "--entrypoint", "sh", e.image, "-c", script)
+		"--entrypoint", "sh", e.image, "-c", script)
 	return name
 }
 
@@ -587,59 +556,49 @@ func TestWithoutAStoreTheLogsAreDockers(t *testing.T) {
 	end()
 
 	docker(t, "wait", e.run(t, "victorialogs", "", "true"))
-	if out, complaints := e.print(t, map[string]string{"SERVICE": "proxy", "GREP": "line 4"}); out != numbered(silent, 4, 4) || complaints != "VictoriaLogs does not run; what follows is from Docker\n" {
+	if out, complaints := e.print(t, map[string]string{"SERVICE": "proxy", "GREP": "line 4"}); out != numbered(silent, 4, 4) || complaints != "" {
+		t.Errorf("printed %q, complained %q", out, complaints)
+	}
+	if out, complaints := e.print(t, map[string]string{"SERVICE": "proxy", "GREP": "line 4", "SINCE": "5m"}); out != numbered(silent, 4, 4) || complaints != "VictoriaLogs does not run; what follows is from Docker\n" {
 		t.Errorf("printed %q, complained %q", out, complaints)
 	}
 }
 
-// fakeWget makes of a container a VictoriaLogs that knows no line of before, and whose
-// tail tells of two that were a moment ago, until the file /stop is there.
-const fakeWget = `mkdir /fake; cat >/fake/wget <<'end'
-#!/bin/sh
-echo "$@" >>/asked
-case "$*" in
-*/tail*)
-	echo '{"_time":"2026-01-02T12:00:00.5Z","container":"c","level":"info","_msg":"told"}'
-	while [ ! -e /stop ]; do sleep 0.1; done
-	[ ! -s /stop ] || { cat /stop >&2; exit 1; } ;;
-esac
-end
-chmod +x /fake/wget; sleep infinity & trap 'kill $!' TERM; wait`
+// fakeStore makes of a container a VictoriaLogs that knows one line.
+const fakeStore = `echo 'events {}
+pid /tmp/pid;
+http { server { listen 9428; location = /select/logsql/query {
+	return 200 "{\"_time\":\"2026-01-02T12:00:00.5Z\",\"container\":\"gone\",\"_msg\":\"told\"}\n";
+} } }' >/tmp/conf; exec nginx -c /tmp/conf -g 'daemon off;'`
 
-// The script is the real one, and so are the engine and its processes.
-func TestTheStoreIsAskedInItsContainer(t *testing.T) {
+func TestTheStoreIsAskedAtItsContainersAddress(t *testing.T) {
 	e := newOnEngine(t)
-	e.run(t, "collector", "", "for i in 1 2 3; do echo line $i; done; sleep infinity")
-	store := e.run(t, "victorialogs", "", fakeWget)
-	processes := func() int { return strings.Count(docker(t, "top", store, "-o", "pid,args"), "\n") }
-	eventually(t, "it runs", func() bool { return processes() == 2 })
-	if out, complaints := e.print(t, nil); out != "" || complaints != "" {
-		t.Errorf("printed %q, complained %q", out, complaints)
-	}
-	if asked := docker(t, "exec", store, "cat", "/asked"); strings.Count(asked, "\n") != 1 || !strings.HasPrefix(asked, "-q -T 35 -O - http://127.0.0.1:9428/select/logsql/query?query=") {
-		t.Errorf("wget was called with %s", asked)
-	}
-	out, complaints, end := e.follow(t, nil)
-	eventually(t, "the tail is shown", func() bool { return out.String() == "c | told\n" })
-	if processes() < 5 {
-		t.Error("the script is not there")
-	}
-	end()
-	eventually(t, "nothing is left when the client ends", func() bool { return processes() == 2 })
-
-	out, complaints, end = e.follow(t, map[string]string{"SERVICE": "collector"})
-	eventually(t, "the tail is shown again", func() bool { return out.String() == "c | told\n" })
-	docker(t, "exec", store, "sh", "-c", "echo 'wget: gone' >/stop")
-	eventually(t, "it is said that it ended", func() bool {
-		return complaints.String() == "VictoriaLogs does not answer: wget: gone; what follows is from Docker\n"
+	pipe := e.run(t, "collector", "", "mkfifo /pipe; echo line 1; while read -r line; do echo \"$line\"; done <>/pipe")
+	store := e.run(t, "victorialogs", "", fakeStore)
+	long := map[string]string{"SINCE": "5m", "SERVICE": "collector"}
+	eventually(t, "VictoriaLogs tells the history, Docker what is young", func() bool {
+		out, complaints := e.print(t, long)
+		return out == "gone | told\n"+numbered(pipe, 1, 1) && complaints == ""
 	})
-	eventually(t, "nothing is left when wget ends", func() bool { return processes() == 2 })
-	collector := strings.Replace(store, "victorialogs", "collector", 1)
-	docker(t, "exec", collector, "sh", "-c", "echo line 4 >/proc/1/fd/1")
-	eventually(t, "Docker goes on", func() bool { return strings.HasSuffix(out.String(), numbered(collector, 4, 4)) })
-	// What was before the tail is not shown again; what might have been in it is.
-	if want := "c | told\n" + numbered(collector, 1, 4); out.String() != want {
-		t.Errorf("printed\n%swant\n%s", out, want)
+	for _, values := range []map[string]string{{"SERVICE": "collector"}, {"SINCE": "9s", "SERVICE": "collector"}} {
+		if out, complaints := e.print(t, values); strings.Contains(out, "told") || complaints != "" {
+			t.Errorf("%v: printed %q, complained %q", values, out, complaints)
+		}
+	}
+	out, complaints, end := e.follow(t, long)
+	eventually(t, "the history is shown", func() bool { return out.String() == "gone | told\n"+numbered(pipe, 1, 1) })
+	docker(t, "exec", pipe, "sh", "-c", "echo line 2 >/pipe")
+	eventually(t, "and what comes", func() bool { return out.String() == "gone | told\n"+numbered(pipe, 1, 2) })
+	if complaints.String() != "" {
+		t.Errorf("complained %q", complaints)
 	}
 	end()
+
+	// It runs, and does not listen.
+	docker(t, "rm", "--force", store)
+	e.run(t, "victorialogs", "", "sleep infinity")
+	printed, complained := e.print(t, long)
+	if printed != numbered(pipe, 1, 2) || !strings.HasPrefix(complained, "VictoriaLogs does not answer: ") || !strings.HasSuffix(complained, "; what follows is from Docker\n") || strings.Count(complained, "\n") != 1 {
+		t.Errorf("printed %q, complained %q", printed, complained)
+	}
 }
