@@ -1,34 +1,21 @@
 package logging
 
 import (
-	"flag"
 	"os"
 	"strings"
 	"testing"
 
+	"helloworld/infra/golden"
+
 	"go.yaml.in/yaml/v3"
 )
-
-var update = flag.Bool("update", false, "write the golden file anew")
 
 func TestTheCollectorsConfigurationIsGolden(t *testing.T) {
 	got, err := renderCollector("helloworld/dev", strings.Repeat("0123456789abcdef", 4))
 	if err != nil {
 		t.Fatal(err)
 	}
-	const path = "testdata/collector.yml"
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s differs: go test ./infra/logging -update writes it anew, git diff shows how", path)
-	}
+	golden.Check(t, "collector.yml", got)
 	var parsed struct {
 		Receivers map[string]struct{ Operators []map[string]any }
 	}

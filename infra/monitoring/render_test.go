@@ -1,19 +1,16 @@
 package monitoring
 
 import (
-	"flag"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"helloworld/infra/config"
+	"helloworld/infra/golden"
 	"helloworld/infra/workload"
 
 	"go.yaml.in/yaml/v3"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 var name = workload.Revisions{}.RevisionID
 
@@ -29,14 +26,14 @@ var everybody = config.Monitoring{
 }
 
 func TestRenderedFilesAreGolden(t *testing.T) {
-	golden(t, "prometheus.yml", must(renderPrometheus(prometheus, name)).files["prometheus.yml"])
+	isGolden(t, "prometheus.yml", must(renderPrometheus(prometheus, name)).files["prometheus.yml"])
 	everything := prometheus
 	everything.Grafana = true
 	everything.Targets = []Target{{"collector", "collector:8888"}, {"victorialogs", "victorialogs:9428"}, {"vmalert", "vmalert:8880"}}
-	golden(t, "everything.prometheus.yml", must(renderPrometheus(everything, name)).files["prometheus.yml"])
-	golden(t, "nobody.alertmanager.yml", must(renderAlertmanager(config.Monitoring{}, name)).files["alertmanager.yml"])
-	golden(t, "everybody.alertmanager.yml", must(renderAlertmanager(everybody, name)).files["alertmanager.yml"])
-	golden(t, "blackbox.yml", must(renderBlackbox("www.example.com", "-----BEGIN CERTIFICATE-----\nAUTHORITY\n-----END CERTIFICATE-----\n")))
+	isGolden(t, "everything.prometheus.yml", must(renderPrometheus(everything, name)).files["prometheus.yml"])
+	isGolden(t, "nobody.alertmanager.yml", must(renderAlertmanager(config.Monitoring{}, name)).files["alertmanager.yml"])
+	isGolden(t, "everybody.alertmanager.yml", must(renderAlertmanager(everybody, name)).files["alertmanager.yml"])
+	isGolden(t, "blackbox.yml", must(renderBlackbox("www.example.com", "-----BEGIN CERTIFICATE-----\nAUTHORITY\n-----END CERTIFICATE-----\n")))
 }
 
 func must[T any](value T, err error) T {
@@ -46,24 +43,13 @@ func must[T any](value T, err error) T {
 	return value
 }
 
-func golden(t *testing.T, name, got string) {
+// isGolden compares a file of YAML with its golden one.
+func isGolden(t *testing.T, name, got string) {
 	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s differs: go test ./infra/monitoring -update writes it anew, git diff shows how", path)
-	}
+	golden.Check(t, name, got)
 	var parsed map[string]any
 	if err := yaml.Unmarshal([]byte(got), &parsed); err != nil {
-		t.Errorf("%s is no YAML: %v", path, err)
+		t.Errorf("%s is no YAML: %v", name, err)
 	}
 }
 

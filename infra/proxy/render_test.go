@@ -1,16 +1,12 @@
 package proxy
 
 import (
-	"flag"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"helloworld/infra/config"
+	"helloworld/infra/golden"
 	"helloworld/infra/workload"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 var rendered = map[string]settings{
 	"redirect": {
@@ -31,25 +27,8 @@ func TestRenderedFilesAreGolden(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		golden(t, mode+".nginx.conf", r.nginxConf)
-		golden(t, mode+".servers.conf", r.serversConf)
-	}
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s differs: go test ./infra/proxy -update writes it anew, git diff shows how", path)
+		golden.Check(t, mode+".nginx.conf", r.nginxConf)
+		golden.Check(t, mode+".servers.conf", r.serversConf)
 	}
 }
 
