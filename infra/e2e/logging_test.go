@@ -250,9 +250,9 @@ func killedCollector(t *testing.T, p *project) {
 	t.Logf("%d requests, 3 kills: %+v", requests, got)
 }
 
-// writeLines runs a container that writes what the shell script says, with the labels,
-// and returns when it has ended. With the test its log goes, too.
-func (p *project) writeLines(t *testing.T, script string, labels ...string) {
+// writer starts a container that writes what the shell script says, logged as the
+// stack's are and with the labels, and returns its id. With the test its log goes, too.
+func (p *project) writer(t *testing.T, script string, labels ...string) string {
 	t.Helper()
 	args := []string{"run", "--detach", "--network", "none", "--log-opt", "tag={{.Name}}", "--log-opt", "labels=helloworld.component,helloworld.network"}
 	for _, label := range labels {
@@ -260,7 +260,13 @@ func (p *project) writeLines(t *testing.T, script string, labels ...string) {
 	}
 	container := docker(t, append(args, "--entrypoint", "sh", reference(t, p.dir, "nginx"), "-c", script)...)[0]
 	t.Cleanup(func() { docker(t, "rm", "--force", container) })
-	docker(t, "wait", container)
+	return container
+}
+
+// writeLines returns when the writer has ended.
+func (p *project) writeLines(t *testing.T, script string, labels ...string) {
+	t.Helper()
+	docker(t, "wait", p.writer(t, script, labels...))
 }
 
 // network is the id of the stack's network, which its containers' lines carry.
@@ -362,10 +368,8 @@ func makeLogs(t *testing.T, p *project) {
 // VictoriaLogs tells, and Docker of the others: none is missing or there twice.
 func followsLogs(t *testing.T, p *project) {
 	const count = 80
-	writer := docker(t, "run", "--detach", "--network", "none", "--log-opt", "tag={{.Name}}", "--log-opt", "labels=helloworld.component,helloworld.network",
-		"--label", "helloworld.stack=helloworld/"+p.stack, "--label", "helloworld.component=writer", "--label", "helloworld.network="+p.network(t),
-		"--entrypoint", "sh", reference(t, p.dir, "nginx"), "-c", fmt.Sprintf("i=0; while [ $i -lt %d ]; do i=$((i+1)); echo \"number $i.\"; sleep 0.2; done; sleep 60", count))[0]
-	defer docker(t, "rm", "--force", writer)
+	p.writer(t, fmt.Sprintf("i=0; while [ $i -lt %d ]; do i=$((i+1)); echo \"number $i.\"; sleep 0.2; done; sleep 60", count),
+		"helloworld.stack=helloworld/"+p.stack, "helloworld.component=writer", "helloworld.network="+p.network(t))
 	time.Sleep(13 * time.Second)
 	before := p.questions(t)
 	follow := p.command("make", "logs", "SERVICE=writer", "SINCE=1h")

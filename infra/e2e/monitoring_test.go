@@ -404,13 +404,11 @@ func logQueriesReturnData(t *testing.T, p *project) {
 		t.Errorf("only %d queries", len(queries))
 	}
 	for where, q := range queries {
-		var out string
 		eventually(t, 15*time.Second, fmt.Sprintf("%s returns data: %+v", where, q), func() bool {
 			now := time.Now()
-			text, err := p.askLogs(t, q.endpoint, url.Values{
+			out, err := p.askLogs(t, q.endpoint, url.Values{
 				"query": {q.query}, "start": {now.Add(-time.Hour).Format(time.RFC3339)}, "end": {now.Format(time.RFC3339)}, "step": {"15s"},
 			})
-			out = text
 			return err == nil && logsFound(q.endpoint, out)
 		})
 	}
