@@ -31,7 +31,7 @@ endif
 
 STACK_TOOL := $(LOCAL)/bin/stack
 
-.PHONY: help up down preview status logs test bench lint shell env tools ready
+.PHONY: help up down rollback versions purge preview status logs test bench lint shell env tools ready
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
@@ -43,12 +43,24 @@ up: ready ## bring the stack to what the configuration and the code say
 	echo
 	$(STACK_TOOL) urls
 
+rollback: ready ## put the last version that served before back, without a build; VERSION=name says which
+	@version=$$($(STACK_TOOL) previous)
+	echo "going back to version $$version"
+	APP_VERSION=$$version pulumi up --stack $(STACK) --yes --skip-preview
+
+versions: ready ## list the versions that can be put back
+	@$(STACK_TOOL) versions
+
+purge: ready ## remove, after asking, what carries the stack's name and is in no state
+	@$(STACK_TOOL) purge
+
 preview: ready ## show what make up would change
 	@pulumi preview --stack $(STACK) --diff
 
 down: ready ## remove everything the stack made; its configuration stays
 	@$(STACK_TOOL) sweep
 	pulumi destroy --stack $(STACK) --yes --skip-preview
+	$(STACK_TOOL) clear
 	rm -f $(LOCAL)/ca-$(STACK).pem
 
 status: ready ## show the containers, what Prometheus reaches, and the alerts

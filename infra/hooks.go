@@ -12,8 +12,9 @@ import (
 
 // host is the Docker Engine as the program sees it.
 type host interface {
-	Check(stack string, c config.Config) error
-	Attempt(stack, component string) (int, error)
+	Check(own []string, c config.Config) error
+	CheckVersion(repository, version string) error
+	Serves(repository, version string, keep int) error
 	AwaitReady(container string, command []string, limit time.Duration) error
 	LimitPids(container string) error
 	Socket() string

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 
 	"helloworld/infra/certificate"
 	"helloworld/infra/config"
@@ -12,6 +13,7 @@ import (
 	"helloworld/infra/monitoring"
 	"helloworld/infra/proxy"
 	"helloworld/infra/replicas"
+	"helloworld/infra/state"
 	"helloworld/infra/workload"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -31,17 +33,21 @@ func main() {
 		if err != nil {
 			return err
 		}
-		return deploy(ctx, cfg, host, hooks)
+		last, err := state.Read(ctx)
+		if err != nil {
+			return err
+		}
+		return deploy(ctx, cfg, host, hooks, last)
 	})
 }
 
-// deploy is the whole flow: what one component makes, the next one is given.
-func deploy(ctx *pulumi.Context, cfg config.Config, host host, hooks hooks) error {
-	id := ctx.Project() + "/" + ctx.Stack()
-	if err := host.Check(id, cfg); err != nil {
+// deploy is the whole flow: what one component makes, the next one is given. last is
+// what the stack's last run knew.
+func deploy(ctx *pulumi.Context, cfg config.Config, host host, hooks hooks, last state.State) error {
+	if err := check(ctx, cfg, host, last); err != nil {
 		return fmt.Errorf("the configuration is refused, nothing has changed:\n%w", err)
 	}
-	stack, err := workload.NewStack(ctx, hooks.container, host.Attempt)
+	stack, err := workload.NewStack(ctx, hooks.container, last)
 	if err != nil {
 		return err
 	}
@@ -53,7 +59,7 @@ func deploy(ctx *pulumi.Context, cfg config.Config, host host, hooks hooks) erro
 	if err != nil {
 		return err
 	}
-	app, err := appImage(ctx, stack, cfg, hooks)
+	app, err := appImage(ctx, stack, cfg, hooks, last)
 	if err != nil {
 		return err
 	}
@@ -91,29 +97,76 @@ func deploy(ctx *pulumi.Context, cfg config.Config, host host, hooks hooks) erro
 	ctx.Export("caCertificate", cert.Authority)
 	ctx.Export("replicas", running.Names)
 	ctx.Export("version", pulumi.String(app.Version))
-	ctx.Export("revision", front.Revision)
+	ctx.Export("revision", serves(ctx, cfg, host, app, front))
+	ctx.Export("rollback", pulumi.Bool(oldVersion() != ""))
+	data, err := dataVolumes(ctx, cfg, stack)
+	if err != nil {
+		return err
+	}
 	var watching *monitoring.Monitoring // nil where nothing is
 	if cfg.Monitoring.Enabled {
-		watching, err = watch(ctx, cfg, host, stack, cert, front, nginx)
+		watching, err = watch(ctx, cfg, host, stack, data, cert, front, nginx)
 		if err != nil {
 			return err
 		}
 	}
 	if cfg.Logging.Enabled {
-		return keepLogs(ctx, cfg, host, stack, watching)
+		return keepLogs(ctx, cfg, host, stack, data, watching)
 	}
 	return nil
 }
 
-// appImage builds the service's image, or takes the one that is configured.
-func appImage(ctx *pulumi.Context, stack *workload.Stack, cfg config.Config, hooks hooks) (*image.Image, error) {
-	if cfg.App.Image != "" {
-		return image.Pull(ctx, stack, "app", cfg.App.Image)
+// check refuses what the engine or the state of the stack cannot take.
+func check(ctx *pulumi.Context, cfg config.Config, host host, last state.State) error {
+	prefix := workload.Prefix(ctx.Project(), ctx.Stack())
+	if err := last.CheckName(prefix); err != nil {
+		return err
 	}
-	return image.Build(ctx, "app", image.BuildArgs{
+	if version := oldVersion(); version != "" {
+		if cfg.App.Image != "" {
+			return fmt.Errorf("VERSION is %s, and app.image is %s: allowed is a version only where the image is built; set app.image to go back", version, cfg.App.Image)
+		}
+		if err := host.CheckVersion(image.Repository(prefix, workload.KnownID(last), "app"), version); err != nil {
+			return err
+		}
+	}
+	return host.Check(last.Containers(), cfg)
+}
+
+// oldVersion is the version to go back to, which make rollback sets; empty where the
+// code is built.
+func oldVersion() string { return os.Getenv("APP_VERSION") }
+
+// appImage builds the service's image, or takes the one that is configured, or the
+// version to go back to.
+func appImage(ctx *pulumi.Context, stack *workload.Stack, cfg config.Config, hooks hooks, last state.State) (*image.Image, error) {
+	version := oldVersion()
+	switch {
+	case cfg.App.Image != "":
+		return image.Pull(ctx, stack, "app", cfg.App.Image)
+	case version != "":
+		return image.Kept(ctx, stack, "app", image.Repository(stack.Prefix(), workload.KnownID(last), "app"), version)
+	}
+	built, err := image.Build(ctx, "app", image.BuildArgs{
 		Stack:   stack,
 		Context: cfg.App.Build,
 		Builder: cfg.Images.Builder,
 		Hooks:   hooks.build,
 	})
+	if err == nil && last.Output("rollback") == true && last.Output("version") != built.Version {
+		err = ctx.Log.Info(fmt.Sprintf("the rollback to version %v ends: version %s comes, from the code", last.Output("version"), built.Version), nil)
+	}
+	return built, err
+}
+
+// serves returns the revision's id once the engine has noted which version serves
+// with it.
+func serves(ctx *pulumi.Context, cfg config.Config, host host, app *image.Image, front *proxy.Proxy) pulumi.StringOutput {
+	return pulumi.All(front.Revision, app.Repository).ApplyT(func(values []any) (string, error) {
+		revision, repository := values[0].(string), values[1].(string)
+		if ctx.DryRun() || repository == "" {
+			return revision, nil
+		}
+		return revision, host.Serves(repository, app.Version, cfg.App.Keep)
+	}).(pulumi.StringOutput)
 }

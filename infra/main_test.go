@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"helloworld/infra/config"
+	"helloworld/infra/state"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -43,6 +44,7 @@ func (r *recorder) NewResource(args pulumi.MockResourceArgs) (string, resource.P
 		outputs["imageId"] = resource.NewProperty("sha256:" + args.Name)
 	case "tls:index/privateKey:PrivateKey":
 		outputs["privateKeyPem"] = resource.NewProperty("KEY")
+		outputs["publicKeyPem"] = resource.NewProperty("PUBLIC")
 	case "tls:index/certRequest:CertRequest":
 		outputs["certRequestPem"] = resource.NewProperty("REQUEST")
 	case "tls:index/selfSignedCert:SelfSignedCert", "tls:index/locallySignedCert:LocallySignedCert":
@@ -88,11 +90,17 @@ type calmHost struct {
 	containerd        bool
 }
 
-func (h calmHost) Check(string, config.Config) error   { return h.refusal }
-func (h calmHost) Attempt(string, string) (int, error) { return 7, nil }
-func (h calmHost) LimitPids(string) error              { return nil }
-func (h calmHost) Socket() string                      { return "/var/run/docker.sock" }
-func (h calmHost) LogFiles() (string, error)           { return "/var/lib/docker/containers", nil }
+func (h calmHost) Check([]string, config.Config) error { return h.refusal }
+func (h calmHost) CheckVersion(_, version string) error {
+	if version != "kept" {
+		return errors.New("not kept")
+	}
+	return nil
+}
+func (h calmHost) Serves(string, string, int) error { return nil }
+func (h calmHost) LimitPids(string) error           { return nil }
+func (h calmHost) Socket() string                   { return "/var/run/docker.sock" }
+func (h calmHost) LogFiles() (string, error)        { return "/var/lib/docker/containers", nil }
 func (h calmHost) Layers() (folder, socket string, err error) {
 	if h.containerd {
 		return "", "/run/containerd/containerd.sock", nil
@@ -124,7 +132,7 @@ func settings(t *testing.T) config.Config {
 }
 
 func run(r *recorder, cfg config.Config, h host) error {
-	return pulumi.RunErr(func(ctx *pulumi.Context) error { return deploy(ctx, cfg, h, hooks{}) },
+	return pulumi.RunErr(func(ctx *pulumi.Context) error { return deploy(ctx, cfg, h, hooks{}, state.State{}) },
 		pulumi.WithMocks("helloworld", "test", r))
 }
 
@@ -146,7 +154,7 @@ func TestTheStackIsDeclared(t *testing.T) {
 	}
 	for token, count := range map[string]int{
 		"docker:index/network:Network": 3, "docker:index/volume:Volume": 11, "docker:index/remoteImage:RemoteImage": 12,
-		"tls:index/privateKey:PrivateKey": 3, "tls:index/selfSignedCert:SelfSignedCert": 1, "tls:index/locallySignedCert:LocallySignedCert": 1,
+		"tls:index/privateKey:PrivateKey": 4, "tls:index/selfSignedCert:SelfSignedCert": 1, "tls:index/locallySignedCert:LocallySignedCert": 1,
 	} {
 		if got := r.ofType(token); len(got) != count {
 			t.Errorf("%s: %q, want %d", token, got, count)
@@ -324,6 +332,28 @@ func TestAnImageCanTakeThePlaceOfABuild(t *testing.T) {
 	}
 }
 
+// TestAVersionThatWasKeptIsNotBuilt: the way back needs no build.
+func TestAVersionThatWasKeptIsNotBuilt(t *testing.T) {
+	t.Setenv("APP_VERSION", "kept")
+	r := &recorder{}
+	if err := run(r, settings(t), calmHost{}); err != nil {
+		t.Fatal(err)
+	}
+	image := r.inputs(t, imageType, "helloworld-test-app")
+	if !strings.HasSuffix(image["name"].StringValue(), "-app:kept") || image["build"].IsObject() {
+		t.Errorf("image %v", image)
+	}
+	t.Setenv("APP_VERSION", "gone")
+	if err := run(&recorder{}, settings(t), calmHost{}); err == nil || !strings.Contains(err.Error(), "not kept") {
+		t.Errorf("error is %v", err)
+	}
+	cfg := settings(t)
+	cfg.App.Build, cfg.App.Image = "", "registry.example/service:1"
+	if err := run(&recorder{}, cfg, calmHost{}); err == nil || !strings.Contains(err.Error(), "VERSION is gone, and app.image is registry.example/service:1") {
+		t.Errorf("error is %v", err)
+	}
+}
+
 func TestEveryContainerIsHardened(t *testing.T) {
 	r := &recorder{}
 	if err := run(r, settings(t), calmHost{}); err != nil {
@@ -379,7 +409,7 @@ func TestEachFailureComesOut(t *testing.T) {
 
 func TestAFailedRevisionIsAnErrorWithItsLog(t *testing.T) {
 	err := run(&recorder{exitCode: 1}, settings(t), calmHost{})
-	if err == nil || !strings.Contains(err.Error(), "failed (exit code 1), what served before serves on") || !strings.Contains(err.Error(), "the log of the revision") {
+	if err == nil || !strings.Contains(err.Error(), "failed (exit code 1), what it was to change is as it was before") || !strings.Contains(err.Error(), "the log of the revision") {
 		t.Errorf("error is %v", err)
 	}
 }

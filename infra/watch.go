@@ -14,7 +14,7 @@ import (
 )
 
 // watch runs the monitoring of what deploy made.
-func watch(ctx *pulumi.Context, cfg config.Config, host host, stack *workload.Stack, cert *certificate.Certificate, front *proxy.Proxy, nginx *image.Image) (*monitoring.Monitoring, error) {
+func watch(ctx *pulumi.Context, cfg config.Config, host host, stack *workload.Stack, data map[string]pulumi.StringInput, cert *certificate.Certificate, front *proxy.Proxy, nginx *image.Image) (*monitoring.Monitoring, error) {
 	layers, containerd, err := host.Layers()
 	if err != nil {
 		return nil, err
@@ -35,6 +35,7 @@ func watch(ctx *pulumi.Context, cfg config.Config, host host, stack *workload.St
 	watching, err := monitoring.New(ctx, "monitoring", monitoring.Args{
 		Stack:      stack,
 		Images:     images,
+		Data:       data,
 		Monitoring: cfg.Monitoring,
 		Service: monitoring.Service{
 			URL:       front.URL,
@@ -81,12 +82,12 @@ func logsOf(cfg config.Config) monitoring.Logging {
 }
 
 // keepLogs runs the logging of what deploy made, and watch if it did.
-func keepLogs(ctx *pulumi.Context, cfg config.Config, host host, stack *workload.Stack, watching *monitoring.Monitoring) error {
+func keepLogs(ctx *pulumi.Context, cfg config.Config, host host, stack *workload.Stack, data map[string]pulumi.StringInput, watching *monitoring.Monitoring) error {
 	files, err := host.LogFiles()
 	if err != nil {
 		return err
 	}
-	args := logging.Args{Stack: stack, Logging: cfg.Logging, LogFiles: files}
+	args := logging.Args{Stack: stack, Data: data, Logging: cfg.Logging, LogFiles: files}
 	needed := []pulled{
 		{"collector", cfg.Images.Collector, &args.Images.Collector},
 		{"victorialogs", cfg.Images.VictoriaLogs, &args.Images.VictoriaLogs},
@@ -100,6 +101,35 @@ func keepLogs(ctx *pulumi.Context, cfg config.Config, host host, stack *workload
 	}
 	_, err = logging.New(ctx, "logging", args)
 	return err
+}
+
+// dataVolumes makes the volumes that keep what monitoring and logging collect, and
+// returns their names by component. What was made stays where they are switched off:
+// only the whole stack's end takes data along.
+func dataVolumes(ctx *pulumi.Context, cfg config.Config, stack *workload.Stack) (map[string]pulumi.StringInput, error) {
+	const watcher, keeper = "helloworld:monitoring:Monitoring", "helloworld:logging:Logging"
+	data := map[string]pulumi.StringInput{}
+	for _, volume := range []struct {
+		component                string
+		wanted                   bool
+		formerType, formerParent string
+	}{
+		{"prometheus", cfg.Monitoring.Enabled, watcher, "monitoring"},
+		{"alertmanager", cfg.Monitoring.Enabled, watcher, "monitoring"},
+		{"grafana", cfg.Monitoring.Enabled && cfg.Images.Grafana != "", watcher, "monitoring"},
+		{"victorialogs", cfg.Logging.Enabled, keeper, "logging"},
+		{"collector", cfg.Logging.Enabled, keeper, "logging"},
+	} {
+		if !volume.wanted && !stack.HasVolume(volume.component) {
+			continue
+		}
+		made, err := workload.NewDataVolume(ctx, stack, volume.component, volume.formerType, volume.formerParent)
+		if err != nil {
+			return nil, err
+		}
+		data[volume.component] = made.Name
+	}
+	return data, nil
 }
 
 // pulled is an image under the name of its resource, and where its id belongs.

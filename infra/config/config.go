@@ -16,6 +16,7 @@ type Config struct {
 type App struct {
 	Build         string            // build context, an absolute path; empty when Image is set
 	Image         string            // an image to run instead of building one
+	Keep          int               // versions of the built image that stay on the engine
 	Port          int               // TCP port the service listens on
 	HealthCommand []string          // run inside the container; exit code 0 means ready
 	Env           map[string]string // further environment of the service

@@ -59,6 +59,7 @@ func Load(source Source) (Config, error) {
 		App: App{
 			Build:         r.text("app.build", "", "the folder of a Dockerfile", nil),
 			Image:         r.text("app.image", "", "an image reference", isImageReference),
+			Keep:          r.integer("app.keep", 3, 1, 100, " of versions"),
 			Port:          r.port("app.port", 8000),
 			HealthCommand: r.list("app.healthCommand", []string{"/app", "healthcheck"}, "a list of a command and its arguments", isNotEmpty),
 			Env:           r.object("app.env", "an object of names and texts", isVariableName),

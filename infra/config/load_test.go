@@ -38,7 +38,7 @@ func TestDefaults(t *testing.T) {
 	want := Config{
 		Replicas: 2,
 		App: App{
-			Build: filepath.Join(s.Root, "app"), Port: 8000, HealthCommand: []string{"/app", "healthcheck"},
+			Build: filepath.Join(s.Root, "app"), Keep: 3, Port: 8000, HealthCommand: []string{"/app", "healthcheck"},
 			Memory: 64, CPUs: 1, Pids: 100, StartTimeout: 60, StopGrace: 20,
 		},
 		Proxy:      Proxy{Domain: "localhost", Bind: "0.0.0.0", HTTPPort: 80, HTTPSPort: 443, HTTP: HTTPRedirect},
@@ -86,7 +86,7 @@ func TestTheDevStackShowsTheDefaults(t *testing.T) {
 	if !reflect.DeepEqual(shown, defaults) {
 		t.Errorf("Pulumi.dev.yaml %+v\ndefaults        %+v", shown, defaults)
 	}
-	for _, key := range []string{"build", "image", "port", "healthCommand", "env", "memory", "cpus", "pids", "startTimeout", "stopGrace", "domain", "names", "bind", "httpPort", "httpsPort", "http", "replicas", "enabled", "probePath", "retention", "retentionSize", "prometheusPort", "alertmanagerPort", "images"} {
+	for _, key := range []string{"build", "image", "keep", "port", "healthCommand", "env", "memory", "cpus", "pids", "startTimeout", "stopGrace", "domain", "names", "bind", "httpPort", "httpsPort", "http", "replicas", "enabled", "probePath", "retention", "retentionSize", "prometheusPort", "alertmanagerPort", "images"} {
 		if !strings.Contains(string(text), key+":") {
 			t.Errorf("Pulumi.dev.yaml does not show %s", key)
 		}
@@ -96,7 +96,7 @@ func TestTheDevStackShowsTheDefaults(t *testing.T) {
 func TestEverythingCanBeSet(t *testing.T) {
 	s := source(t, map[string]string{
 		"replicas": "100",
-		"app":      `{"image":"registry.example:5000/team/app@sha256:` + strings.Repeat("0", 64) + `","port":"9000","healthCommand":["/bin/check"],"env":{"A":"b","N":1,"T":true},"memory":6,"cpus":"0.5","pids":10,"startTimeout":5,"stopGrace":1}`,
+		"app":      `{"image":"registry.example:5000/team/app@sha256:` + strings.Repeat("0", 64) + `","port":"9000","healthCommand":["/bin/check"],"env":{"A":"b","N":1,"T":true},"memory":6,"keep":5,"cpus":"0.5","pids":10,"startTimeout":5,"stopGrace":1}`,
 		"proxy":    `{"domain":"www.example.com","names":["*.example.com","192.0.2.1","::1"],"bind":"127.0.0.1","httpPort":8080,"httpsPort":8443,"http":"serve"}`,
 		"monitoring": `{"enabled":"false","probePath":"/x?y=z","retention":"4w","retentionSize":"500MB","prometheusPort":19090,"alertmanagerPort":19093,` +
 			`"alertWebhook":"https://alerts.example/x?y=z","alertSlack":"https://slack.example/hook","runbook":"https://www.example.com/runbook",` +
@@ -116,7 +116,7 @@ func TestEverythingCanBeSet(t *testing.T) {
 		App: App{
 			Image: "registry.example:5000/team/app@sha256:" + strings.Repeat("0", 64), Port: 9000, HealthCommand: []string{"/bin/check"},
 			Env: map[string]string{"A": "b", "N": "1", "T": "true"}, EnvSecret: true,
-			Memory: 6, CPUs: .5, Pids: 10, StartTimeout: 5, StopGrace: 1,
+			Memory: 6, Keep: 5, CPUs: .5, Pids: 10, StartTimeout: 5, StopGrace: 1,
 		},
 		Proxy: Proxy{
 			Domain: "www.example.com", Names: []string{"*.example.com", "192.0.2.1", "::1"}, Bind: "127.0.0.1",

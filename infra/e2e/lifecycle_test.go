@@ -52,7 +52,7 @@ func TestLifecycle(t *testing.T) {
 			t.Fatalf("pulumi destroy: %v\n%s", err, out)
 		}
 		for kind, list := range p.resources(t) {
-			if len(list) > 0 {
+			if len(list) > 0 && kind != "images" { // the versions that are kept: make down removes them
 				t.Errorf("left behind: %s %v", kind, list)
 			}
 		}

@@ -254,7 +254,7 @@ func killedCollector(t *testing.T, p *project) {
 // stack's are and with the labels, and returns its id. With the test its log goes, too.
 func (p *project) writer(t *testing.T, script string, labels ...string) string {
 	t.Helper()
-	args := []string{"run", "--detach", "--network", "none", "--log-opt", "tag={{.Name}}", "--log-opt", "labels=helloworld.component,helloworld.network"}
+	args := []string{"run", "--detach", "--network", "none", "--log-opt", "tag={{.Name}}", "--log-opt", "labels=helloworld.component,helloworld.id"}
 	for _, label := range labels {
 		args = append(args, "--label", label)
 	}
@@ -269,16 +269,16 @@ func (p *project) writeLines(t *testing.T, script string, labels ...string) {
 	docker(t, "wait", p.writer(t, script, labels...))
 }
 
-// network is the id of the stack's network, which its containers' lines carry.
-func (p *project) network(t *testing.T) string {
+// id tells the stack from others of its name: its containers' lines carry it.
+func (p *project) id(t *testing.T) string {
 	t.Helper()
-	return inspect(t, p.containers(t, "proxy")[0])[0].Config.Labels["helloworld.network"]
+	return inspect(t, p.containers(t, "proxy")[0])[0].Config.Labels["helloworld.id"]
 }
 
 // oddLines: the text of each is kept, also of two containers that begin alike.
 func oddLines(t *testing.T, p *project) {
 	for _, end := range []string{"one", "two"} {
-		p.writeLines(t, fmt.Sprintf(`head -c 3000 /dev/zero | tr '\0' b; echo; echo 'alike, %s'`, end), "helloworld.component=alike", "helloworld.network="+p.network(t))
+		p.writeLines(t, fmt.Sprintf(`head -c 3000 /dev/zero | tr '\0' b; echo; echo 'alike, %s'`, end), "helloworld.component=alike", "helloworld.id="+p.id(t))
 	}
 	p.writeLines(t, `
 		echo '{"level":"ERROR","broken'
@@ -289,7 +289,7 @@ func oddLines(t *testing.T, p *project) {
 		head -c 1000000 /dev/zero | tr '\0' a
 		echo
 		printf 'no end of line'`,
-		"helloworld.component=odd", "helloworld.network="+p.network(t))
+		"helloworld.component=odd", "helloworld.id="+p.id(t))
 	var levels map[string]string
 	eventually(t, 10*time.Second, "all of them are there, and a line of 1 MB", func() bool {
 		lines, err := p.lines(t, `{service="odd"}`)
@@ -321,10 +321,10 @@ func oddLines(t *testing.T, p *project) {
 // foreignLines: neither a container without the stack's labels nor one of another
 // stack is collected, even if it writes what those of this stack look like.
 func foreignLines(t *testing.T, p *project) {
-	forged := fmt.Sprintf(`echo 'foreign "helloworld.network":"%s"'`, p.network(t))
+	forged := fmt.Sprintf(`echo 'foreign "helloworld.id":"%s"'`, p.id(t))
 	p.writeLines(t, forged)
-	p.writeLines(t, forged, "helloworld.component=replica", "helloworld.network="+strings.Repeat("0", 64))
-	p.writeLines(t, "echo 'foreign no more'", "helloworld.component=seen", "helloworld.network="+p.network(t))
+	p.writeLines(t, forged, "helloworld.component=replica", "helloworld.id="+strings.Repeat("0", 64))
+	p.writeLines(t, "echo 'foreign no more'", "helloworld.component=seen", "helloworld.id="+p.id(t))
 	eventually(t, 10*time.Second, "the stack's own line is there", func() bool {
 		lines, err := p.lines(t, `{service="seen"}`)
 		return err == nil && len(lines) == 1
@@ -369,7 +369,7 @@ func makeLogs(t *testing.T, p *project) {
 func followsLogs(t *testing.T, p *project) {
 	const count = 80
 	p.writer(t, fmt.Sprintf("i=0; while [ $i -lt %d ]; do i=$((i+1)); echo \"number $i.\"; sleep 0.2; done; sleep 60", count),
-		"helloworld.stack=helloworld/"+p.stack, "helloworld.component=writer", "helloworld.network="+p.network(t))
+		"helloworld.stack=helloworld/"+p.stack, "helloworld.component=writer", "helloworld.id="+p.id(t))
 	time.Sleep(13 * time.Second)
 	before := p.questions(t)
 	follow := p.command("make", "logs", "SERVICE=writer", "SINCE=1h")

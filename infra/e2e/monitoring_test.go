@@ -329,7 +329,7 @@ func queriesReturnData(t *testing.T, p *project) {
 
 // logPanic writes what a service writes when it panics.
 func logPanic(t *testing.T, p *project) {
-	p.writeLines(t, "echo 'panic: runtime error: index out of range'", "helloworld.component=replica", "helloworld.network="+p.network(t))
+	p.writeLines(t, "echo 'panic: runtime error: index out of range'", "helloworld.component=replica", "helloworld.id="+p.id(t))
 	eventually(t, 10*time.Second, "the line is there", func() bool {
 		lines, err := p.lines(t, `{service="replica"} level:=fatal`)
 		return err == nil && len(lines) == 1

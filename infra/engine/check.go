@@ -19,9 +19,9 @@ import (
 
 // Check tells, before anything changes, what of the configuration this engine
 // cannot take: ports that another process has, and an address that is not the
-// host's, all in one error. The stack is named project/stack. Only an engine on
-// this host can be asked.
-func (e *Engine) Check(stack string, c config.Config) error {
+// host's, all in one error. own are the names of the containers that the stack has.
+// Only an engine on this host can be asked.
+func (e *Engine) Check(own []string, c config.Config) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	bind, err := netip.ParseAddr(c.Proxy.Bind)
@@ -37,14 +37,14 @@ func (e *Engine) Check(stack string, c config.Config) error {
 		ports["prometheus"] = []publishedPort{{"monitoring.prometheusPort", local, c.Monitoring.PrometheusPort}}
 		ports["alertmanager"] = []publishedPort{{"monitoring.alertmanagerPort", local, c.Monitoring.AlertmanagerPort}}
 	}
+	owners, err := e.containers(ctx, own)
+	if err != nil {
+		return err
+	}
 	var problems []error
 	for _, component := range slices.Sorted(maps.Keys(ports)) {
-		owners, err := e.containers(ctx, stack, component)
-		if err != nil {
-			return err
-		}
 		for _, p := range ports[component] {
-			problems = append(problems, e.checkPort(owners, p))
+			problems = append(problems, e.checkPort(owners[component], p))
 		}
 	}
 	return errors.Join(problems...)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -51,17 +52,20 @@ func explain(host string, err error) error {
 	return fmt.Errorf("ask the Docker Engine at %s: %w", host, err)
 }
 
-// containers lists a stack's containers of one component, running or not, the
-// newest first.
-func (e *Engine) containers(ctx context.Context, stack, component string) ([]container.Summary, error) {
-	list, err := e.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: make(client.Filters).Add("label",
-		workload.StackLabel+"="+stack,
-		workload.ComponentLabel+"="+component,
-	)})
+// containers lists the containers with the names, running or not, by component.
+func (e *Engine) containers(ctx context.Context, names []string) (map[string][]container.Summary, error) {
+	list, err := e.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: make(client.Filters).Add("label", workload.ComponentLabel)})
 	if err != nil {
-		return nil, fmt.Errorf("list the %s containers: %w", component, err)
+		return nil, fmt.Errorf("list the containers: %w", err)
 	}
-	return list.Items, nil
+	found := map[string][]container.Summary{}
+	for _, c := range list.Items {
+		if len(c.Names) > 0 && slices.Contains(names, strings.TrimPrefix(c.Names[0], "/")) {
+			component := c.Labels[workload.ComponentLabel]
+			found[component] = append(found[component], c)
+		}
+	}
+	return found, nil
 }
 
 // Socket is the path, on the engine's host, of the socket at which it listens.
@@ -109,7 +113,7 @@ func (e *Engine) info() (system.Info, error) {
 }
 
 // LimitPids gives a container the limit of processes and threads that its label
-// names: the provider cannot. A container that has ended cannot be limited.
+// names: the provider cannot. A container that does not run cannot be limited.
 func (e *Engine) LimitPids(id string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
@@ -125,12 +129,17 @@ func (e *Engine) limitPids(ctx context.Context, c container.InspectResponse) err
 	if err != nil {
 		return fmt.Errorf("read the label %s of container %s: %w", workload.PidsLabel, c.Name, err)
 	}
-	if set := c.HostConfig.PidsLimit; set != nil && *set == limit || c.State.Status == container.StateExited {
+	if set := c.HostConfig.PidsLimit; set != nil && *set == limit || !c.State.Running || c.State.Restarting {
 		return nil
 	}
 	_, err = e.api.ContainerUpdate(ctx, c.ID, client.ContainerUpdateOptions{Resources: &container.Resources{PidsLimit: &limit}})
-	if err != nil {
-		return fmt.Errorf("limit the processes of container %s: %w", c.Name, err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	// What has ended meanwhile has a log that says more.
+	again, inspectErr := e.api.ContainerInspect(ctx, c.ID, client.ContainerInspectOptions{})
+	if inspectErr == nil && (!again.Container.State.Running || again.Container.State.Restarting) {
+		return nil
+	}
+	return fmt.Errorf("limit the processes of container %s: %w", c.Name, err)
 }

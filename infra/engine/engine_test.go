@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -114,24 +115,36 @@ func always(value any) func() any { return func() any { return value } }
 
 type object = map[string]any
 
-func TestAFailedRunIsTriedAgainAndAGoodOneIsNot(t *testing.T) {
-	for _, test := range []struct {
-		name  string
-		state object
-		want  int
-	}{
-		{"it failed", object{"Status": "exited", "ExitCode": 1}, 4},
-		{"it succeeded", object{"Status": "exited", "ExitCode": 0}, 3},
-		{"it runs", object{"Status": "running", "Running": true}, 3},
-	} {
-		e := answers(t, map[string]func() any{
-			"/_ping":           always("OK"),
-			"/containers/json": always([]object{{"Id": "newest"}, {"Id": "older"}}),
-			"/newest/json":     always(object{"Id": "newest", "State": test.state, "Config": object{"Labels": object{workload.AttemptLabel: "3"}}}),
-		})
-		if got, err := e.Attempt("p/s", "revision"); err != nil || got != test.want {
-			t.Errorf("%s: attempt %d, %v, want %d", test.name, got, err, test.want)
+func TestVersionsAreListedTheLastOneThatServedFirst(t *testing.T) {
+	e := answers(t, map[string]func() any{
+		"/_ping": always("OK"),
+		"/images/json": always([]object{
+			{"Id": "old", "Created": 1, "RepoTags": []string{"p-s-app:aaa", "p-s-app:served-100-aaa", "p-s-app:served-400-aaa"}},
+			{"Id": "bad", "Created": 3, "RepoTags": []string{"p-s-app:ccc"}},
+			{"Id": "new", "Created": 2, "RepoTags": []string{"p-s-app:bbb", "p-s-app:served-300-bbb", "mine:1"}},
+		}),
+		"/containers/json": always([]object{{"Id": "replica", "ImageID": "new"}}),
+	})
+	versions, err := e.Versions("p-s-app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, v := range versions {
+		served := int64(0)
+		if !v.Served.IsZero() {
+			served = v.Served.Unix()
 		}
+		got = append(got, fmt.Sprintf("%s %d %v", v.Name, served, v.InUse))
+	}
+	if want := []string{"aaa 400 false", "bbb 300 true", "ccc 0 false"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if err := e.CheckVersion("p-s-app", "bbb"); err != nil {
+		t.Error(err)
+	}
+	if err := e.CheckVersion("p-s-app", "ddd"); err == nil || !strings.Contains(err.Error(), "VERSION is ddd: allowed is one that the engine has kept: aaa, bbb, ccc") {
+		t.Errorf("error is %v", err)
 	}
 }
 
@@ -178,9 +191,9 @@ func TestAPortIsRefusedOnlyIfSomebodyElseHasIt(t *testing.T) {
 	} {
 		e := answers(t, map[string]func() any{
 			"/_ping":           always("OK"),
-			"/containers/json": always([]object{{"Id": "proxy", "Ports": []object{test.published}}}),
+			"/containers/json": always([]object{{"Id": "proxy", "Names": []string{"/proxy"}, "Labels": object{workload.ComponentLabel: "proxy"}, "Ports": []object{test.published}}}),
 		})
-		err := e.Check("p/s", config.Config{Proxy: config.Proxy{Bind: test.bind, HTTPPort: taken, HTTPSPort: freePort(t)}})
+		err := e.Check([]string{"proxy"}, config.Config{Proxy: config.Proxy{Bind: test.bind, HTTPPort: taken, HTTPSPort: freePort(t)}})
 		if (err == nil) != (test.want == "") || err != nil && !strings.HasPrefix(err.Error(), test.want) {
 			t.Errorf("%s: error is %v, want %q", test.name, err, test.want)
 		}
@@ -231,14 +244,14 @@ func TestAPortOfTheMonitoringIsTriedToo(t *testing.T) {
 		Monitoring: config.Monitoring{Enabled: true, PrometheusPort: taken, AlertmanagerPort: taken},
 	}
 	e := answers(t, map[string]func() any{"/_ping": always("OK"), "/containers/json": always([]object{})})
-	err = e.Check("p/s", c)
+	err = e.Check([]string{"proxy"}, c)
 	for _, key := range []string{"monitoring.prometheusPort", "monitoring.alertmanagerPort"} {
 		if want := fmt.Sprintf("%s is %d: allowed is a free port", key, taken); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error is %v, want %q", err, want)
 		}
 	}
 	c.Monitoring.Enabled = false
-	if err := e.Check("p/s", c); err != nil {
+	if err := e.Check([]string{"proxy"}, c); err != nil {
 		t.Errorf("of what is off: %v", err)
 	}
 }

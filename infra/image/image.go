@@ -18,8 +18,9 @@ import (
 
 // Image is an image on the engine.
 type Image struct {
-	ID      pulumi.StringOutput // sha256:...
-	Version string              // hash of what it was built from, or its reference
+	ID         pulumi.StringOutput // sha256:...
+	Version    string              // hash of what it was built from, or its reference
+	Repository pulumi.StringOutput // where the built versions are; empty for others' images
 }
 
 // BuildArgs says what to build.
@@ -30,7 +31,23 @@ type BuildArgs struct {
 	Hooks   *pulumi.ResourceHookBinding
 }
 
-// Build builds the service's image. It is the stack's own and goes with it.
+// Repository is the name, without a tag, of the images that the stack with the id
+// builds; prefix begins the names of everything it makes.
+func Repository(prefix, id, name string) string {
+	return strings.ToLower(prefix + "-" + id + "-" + name)
+}
+
+// Kept takes a version that was built before and is on the engine.
+func Kept(ctx *pulumi.Context, stack *workload.Stack, name, repository, version string, opts ...pulumi.ResourceOption) (*Image, error) {
+	image, err := Pull(ctx, stack, name, repository+":"+version, opts...)
+	if err != nil {
+		return nil, err
+	}
+	image.Version, image.Repository = version, pulumi.String(repository).ToStringOutput()
+	return image, nil
+}
+
+// Build builds the service's image, unless the engine has it.
 func Build(ctx *pulumi.Context, name string, args BuildArgs, opts ...pulumi.ResourceOption) (*Image, error) {
 	folder, err := relative(args.Context)
 	if err != nil {
@@ -40,9 +57,9 @@ func Build(ctx *pulumi.Context, name string, args BuildArgs, opts ...pulumi.Reso
 	if err != nil {
 		return nil, fmt.Errorf("read the build context %s: %w", args.Context, err)
 	}
-	repository := strings.ToLower(args.Stack.Prefix() + "-" + name)
+	repository := args.Stack.ID.ApplyT(func(id string) string { return Repository(args.Stack.Prefix(), id, name) }).(pulumi.StringOutput)
 	image, err := docker.NewRemoteImage(ctx, args.Stack.Prefix()+"-"+name, &docker.RemoteImageArgs{
-		Name: pulumi.String(repository + ":" + version),
+		Name: pulumi.Sprintf("%s:%s", repository, version),
 		Build: docker.RemoteImageBuildArgs{
 			Context: pulumi.String(folder),
 			BuildArgs: pulumi.StringMap{
@@ -50,14 +67,17 @@ func Build(ctx *pulumi.Context, name string, args BuildArgs, opts ...pulumi.Reso
 				"VERSION": pulumi.String(version),
 			},
 			BuildLogFile: pulumi.String(buildLog),
-			Label:        pulumi.StringMap{workload.StackLabel: pulumi.String(args.Stack.ID())},
+			Label:        pulumi.StringMap{workload.IDLabel: args.Stack.ID, workload.StackLabel: pulumi.String(args.Stack.Label())},
 		},
-		Triggers: pulumi.StringMap{"version": pulumi.String(version)},
+		// A resource's delete would fail where anybody uses the image, and take the way
+		// back along: what is not kept is removed when another version serves.
+		KeepLocally: pulumi.Bool(true),
+		Triggers:    pulumi.StringMap{"version": pulumi.String(version)},
 	}, append(opts, pulumi.ResourceHooks(args.Hooks))...)
 	if err != nil {
 		return nil, fmt.Errorf("build %s image: %w", name, err)
 	}
-	return &Image{ID: image.ImageId, Version: version}, nil
+	return &Image{ID: image.ImageId, Version: version, Repository: repository}, nil
 }
 
 // buildLog is where the provider writes what a build says, relative to the
@@ -110,5 +130,5 @@ func Pull(ctx *pulumi.Context, stack *workload.Stack, name, reference string, op
 	if err != nil {
 		return nil, fmt.Errorf("pull %s image %s: %w", name, reference, err)
 	}
-	return &Image{ID: image.ImageId, Version: reference}, nil
+	return &Image{ID: image.ImageId, Version: reference, Repository: pulumi.String("").ToStringOutput()}, nil
 }

@@ -36,38 +36,35 @@ const queueSize = 512 << 20
 // runCollector runs the collector. Docker's folder is mounted read-only, and the
 // engine's socket is not.
 func runCollector(ctx *pulumi.Context, l *Logging, args Args) error {
-	volume, err := workload.NewVolume(ctx, args.Stack, "collector", pulumi.Parent(l))
-	if err != nil {
-		return err
-	}
-	configuration := args.Stack.Network.ID().ApplyT(func(network pulumi.ID) (string, error) {
-		return renderCollector(args.Stack.ID(), string(network))
+	configuration := args.Stack.ID.ApplyT(func(id string) (string, error) {
+		return renderCollector(args.Stack.Label(), id)
 	}).(pulumi.StringOutput)
 	d := l.describe(args, "collector", args.Images.Collector, 128)
 	d.Env["CONFIG"] = configuration
 	d.Alone = true // two would have one folder, and send everything twice
 	d.HostPaths = []workload.HostPath{{Host: args.LogFiles, Path: logFiles}}
-	d.Volumes = []workload.Volume{{Name: volume.Name, Path: collectorFolder}}
+	d.Volumes = []workload.Volume{{Name: args.Data["collector"], Path: collectorFolder}}
 	// With the gate a line counts as read when the queue on disk has it.
 	d.Command = []string{"--config=env:CONFIG", "--feature-gates=stanza.synchronousLogEmitter"}
 	check := d
 	check.Tmpfs = []string{collectorFolder}
-	d.Image, err = l.check(ctx, args, check, append([]string{"validate"}, d.Command...)...)
+	image, err := l.check(ctx, args, check, append([]string{"validate"}, d.Command...)...)
 	if err != nil {
 		return err
 	}
+	d.Image = image
 	_, err = workload.Run(ctx, args.Stack, "collector", d, pulumi.Parent(l))
 	return err
 }
 
-// renderCollector returns the configuration of the collector for the stack with
-// that id (project/stack) and that network.
-func renderCollector(stack, network string) (string, error) {
+// renderCollector returns the configuration of the collector for the stack
+// (project/stack) with that id.
+func renderCollector(stack, id string) (string, error) {
 	var text strings.Builder
 	err := collectorConfiguration.Execute(&text, map[string]any{
 		"Stack":          stack,
-		"Network":        network,
-		"NetworkLabel":   workload.NetworkLabel,
+		"ID":             id,
+		"IDLabel":        workload.IDLabel,
 		"ComponentLabel": workload.ComponentLabel,
 		"Files":          logFiles,
 		"Folder":         collectorFolder,

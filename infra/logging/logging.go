@@ -47,6 +47,7 @@ func Targets() []Target {
 type Args struct {
 	Stack    *workload.Stack
 	Images   Images
+	Data     map[string]pulumi.StringInput // names of the volumes that keep data, by component
 	Logging  config.Logging
 	LogFiles string  // folder, on the engine's host, of the containers' log files
 	Alerts   *Alerts // nil where nothing is monitored: then nothing is judged
@@ -133,13 +134,9 @@ func (l *Logging) check(ctx *pulumi.Context, args Args, d workload.Description, 
 // runStore runs VictoriaLogs. It has no login, so no port of the host leads to it. Its
 // image has nothing to look at its health with: monitoring does.
 func runStore(ctx *pulumi.Context, l *Logging, args Args) error {
-	volume, err := workload.NewVolume(ctx, args.Stack, storeName, pulumi.Parent(l))
-	if err != nil {
-		return err
-	}
 	const data = "/victoria-logs-data"
 	d := l.describe(args, storeName, args.Images.VictoriaLogs, 256)
-	d.Volumes = []workload.Volume{{Name: volume.Name, Path: data}}
+	d.Volumes = []workload.Volume{{Name: args.Data[storeName], Path: data}}
 	d.Alone = true // two would write one folder
 	d.Command = []string{
 		"-storageDataPath=" + data,
@@ -151,6 +148,6 @@ func runStore(ctx *pulumi.Context, l *Logging, args Args) error {
 		"-defaultMsgValue=", // an empty line is one
 		"-loggerFormat=json",
 	}
-	_, err = workload.Run(ctx, args.Stack, storeName, d, pulumi.Parent(l))
+	_, err := workload.Run(ctx, args.Stack, storeName, d, pulumi.Parent(l))
 	return err
 }

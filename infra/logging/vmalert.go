@@ -42,7 +42,7 @@ func runVMAlert(ctx *pulumi.Context, l *Logging, args Args) error {
 		"-datasource.url=" + URL,
 		"-notifier.url=" + args.Alerts.URL,
 		"-rule.evalDelay=5s", // until lines are there
-		"-external.label=stack=" + args.Stack.ID(),
+		"-external.label=stack=" + args.Stack.Label(),
 	}
 	_, err = workload.Run(ctx, args.Stack, "vmalert", d, pulumi.Parent(l))
 	return err

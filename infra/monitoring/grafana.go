@@ -52,15 +52,11 @@ func runGrafana(ctx *pulumi.Context, m *Monitoring, args Args) (pulumi.StringOut
 		return fail(err)
 	}
 	m.GrafanaPassword = password
-	data, err := workload.NewVolume(ctx, args.Stack, "grafana", pulumi.Parent(m))
-	if err != nil {
-		return fail(err)
-	}
 	provisioning, err := workload.NewVolume(ctx, args.Stack, "grafana-config", pulumi.Parent(m))
 	if err != nil {
 		return fail(err)
 	}
-	container, err := workload.Run(ctx, args.Stack, "grafana", describeGrafana(m, args, data, provisioning), pulumi.Parent(m))
+	container, err := workload.Run(ctx, args.Stack, "grafana", describeGrafana(m, args, provisioning), pulumi.Parent(m))
 	if err != nil {
 		return fail(err)
 	}
@@ -76,13 +72,13 @@ func runGrafana(ctx *pulumi.Context, m *Monitoring, args Args) (pulumi.StringOut
 	}, pulumi.Parent(m))
 }
 
-func describeGrafana(m *Monitoring, args Args, data, provisioning *docker.Volume) workload.Description {
+func describeGrafana(m *Monitoring, args Args, provisioning *docker.Volume) workload.Description {
 	d := sharedGrafana(args)
 	d.Component = "grafana"
 	d.Networks = []*docker.Network{m.Network, args.Stack.Network}
 	d.Aliases = []string{"grafana"}
 	d.Volumes = []workload.Volume{
-		{Name: data.Name, Path: grafanaData},
+		{Name: args.Data["grafana"], Path: grafanaData},
 		{Name: provisioning.Name, Path: grafanaFolder},
 	}
 	d.StopGrace = 30

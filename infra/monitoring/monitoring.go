@@ -17,6 +17,7 @@ import (
 type Args struct {
 	Stack      *workload.Stack
 	Images     Images
+	Data       map[string]pulumi.StringInput // names of the volumes that keep data, by component
 	Monitoring config.Monitoring
 	Service    Service
 	Proxy      Proxy

@@ -11,7 +11,7 @@ import (
 // where it finds the replicas.
 func runPrometheus(ctx *pulumi.Context, m *Monitoring, args Args) (pulumi.StringOutput, error) {
 	settings := prometheusSettings{
-		Stack:         args.Stack.ID(),
+		Stack:         args.Stack.Label(),
 		ReplicasAlias: args.Service.Alias,
 		AppPort:       args.Service.Port,
 		ProxyMetrics:  fmt.Sprintf("%s:%d", args.Proxy.Alias, args.Proxy.MetricsPort),

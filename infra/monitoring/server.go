@@ -36,10 +36,6 @@ func (s server) run(ctx *pulumi.Context, m *Monitoring, args Args, render func(n
 	if err != nil {
 		return fail(err)
 	}
-	data, err := workload.NewVolume(ctx, args.Stack, s.name, pulumi.Parent(m))
-	if err != nil {
-		return fail(err)
-	}
 	revisions := workload.Revisions{
 		Volume:    configuration.Name,
 		Folder:    "/etc/" + s.name,
@@ -51,7 +47,7 @@ func (s server) run(ctx *pulumi.Context, m *Monitoring, args Args, render func(n
 	if err != nil {
 		return fail(err)
 	}
-	container, err := workload.Run(ctx, args.Stack, s.name, s.describe(revisions, data), pulumi.Parent(m))
+	container, err := workload.Run(ctx, args.Stack, s.name, s.describe(revisions, args.Data[s.name]), pulumi.Parent(m))
 	if err != nil {
 		return fail(err)
 	}
@@ -66,10 +62,10 @@ func (s server) run(ctx *pulumi.Context, m *Monitoring, args Args, render func(n
 	}, append(opts, pulumi.Parent(m))...)
 }
 
-func (s server) describe(revisions workload.Revisions, data *docker.Volume) workload.Description {
+func (s server) describe(revisions workload.Revisions, data pulumi.StringInput) workload.Description {
 	d := s.shared()
 	d.Component = s.name
-	d.Volumes = []workload.Volume{{Name: data.Name, Path: s.data}}
+	d.Volumes = []workload.Volume{{Name: data, Path: s.data}}
 	d.Networks = s.networks
 	d.Aliases = []string{s.name}
 	d.Ports = []workload.Port{{Bind: local, Host: s.published, Container: s.port}}

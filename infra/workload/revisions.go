@@ -63,24 +63,15 @@ func (r Revisions) Start(d Description, command ...string) Description {
 // revision, and returns the revision's id once it serves. The description is what
 // both containers share.
 func (r Revisions) Apply(ctx *pulumi.Context, stack *Stack, name string, d Description, running *docker.Container, revision Revision, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
-	attempt, err := stack.Attempt(stack.ID(), name)
-	if err != nil {
-		return pulumi.StringOutput{}, err
-	}
 	d = r.Share(d)
 	maps.Copy(d.Env, revision.Env)
 	d.Env["REVISION"] = revision.ID
-	d.Component = name
 	d.Command = []string{revisionScript + r.Script}
-	d.OneShot, d.Joins, d.Attempt = true, running.ID(), attempt
+	d.Joins = running.ID()
 	for _, file := range slices.Sorted(maps.Keys(revision.Files)) {
 		d.Files = append(d.Files, File{Path: uploads + file, Content: revision.Files[file]})
 	}
-	container, err := Run(ctx, stack, name, d, opts...)
-	if err != nil {
-		return pulumi.StringOutput{}, err
-	}
-	return WhenSucceeded(container, "the "+strings.ReplaceAll(name, "-", " "), revision.ID), nil
+	return runOnce(ctx, stack, name, d, revision.ID, opts...)
 }
 
 // Share adds to a description what all that deals with the revisions has: the volume,

@@ -7,41 +7,10 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
-
-// Labels that everything the stack makes carries.
-const (
-	StackLabel     = "helloworld.stack"     // project and stack: helloworld/dev
-	NetworkLabel   = "helloworld.network"   // id of the stack's network, which no other stack has
-	ComponentLabel = "helloworld.component" // replica, proxy, ...
-	PidsLabel      = "helloworld.pids"      // limit of processes and threads
-	AttemptLabel   = "helloworld.attempt"   // number of a one-shot's run
-)
-
-// Stack is what all workloads of one stack share.
-type Stack struct {
-	pulumi.ResourceState
-
-	Project string
-	Name    string
-	Network *docker.Network
-	Hooks   *pulumi.ResourceHookBinding // run by Pulumi when a container was made
-	Attempt Attempts
-}
-
-// Attempts numbers the runs of a one-shot of the stack (project/stack): another
-// number runs it again.
-type Attempts func(stack, component string) (int, error)
-
-// ID is the value of StackLabel.
-func (s *Stack) ID() string { return s.Project + "/" + s.Name }
-
-// Prefix begins the names of everything the stack makes on the engine.
-func (s *Stack) Prefix() string { return s.Project + "-" + s.Name }
 
 // Description says what is to run, and how much it may use.
 type Description struct {
@@ -125,7 +94,7 @@ func logOptions() pulumi.StringMap {
 		"max-size": pulumi.String(maxLogSize),
 		"max-file": pulumi.String(maxLogFiles),
 		"tag":      pulumi.String("{{.Name}}"),
-		"labels":   pulumi.String(ComponentLabel + "," + NetworkLabel),
+		"labels":   pulumi.String(ComponentLabel + "," + IDLabel),
 	}
 }
 
@@ -147,33 +116,6 @@ func Run(ctx *pulumi.Context, stack *Stack, name string, d Description, opts ...
 		return nil, fmt.Errorf("create %s container: %w", name, err)
 	}
 	return container, nil
-}
-
-// WhenSucceeded returns the value once the one-shot has succeeded, or an error with
-// its log: the provider takes a container that failed for a good one.
-func WhenSucceeded(oneShot *docker.Container, what string, value pulumi.StringInput) pulumi.StringOutput {
-	return pulumi.All(value, oneShot.ExitCode, oneShot.ContainerLogs).ApplyT(func(values []any) (string, error) {
-		value, code, log := values[0].(string), values[1].(int), values[2].(string)
-		if code != 0 {
-			return "", fmt.Errorf("%s failed (exit code %d), what served before serves on and nothing was removed:\n%s", what, code, log)
-		}
-		return value, nil
-	}).(pulumi.StringOutput)
-}
-
-// Check runs the description as a one-shot, and returns the id of its image once that
-// has succeeded: what takes the image then is not replaced by what cannot run.
-func Check(ctx *pulumi.Context, stack *Stack, d Description, opts ...pulumi.ResourceOption) (pulumi.StringInput, error) {
-	attempt, err := stack.Attempt(stack.ID(), d.Component)
-	if err != nil {
-		return nil, err
-	}
-	d.OneShot, d.Attempt = true, attempt
-	container, err := Run(ctx, stack, d.Component, d, opts...)
-	if err != nil {
-		return nil, err
-	}
-	return WhenSucceeded(container, "the "+strings.ReplaceAll(d.Component, "-", " "), d.Image), nil
 }
 
 func (d Description) arguments(stack *Stack) *docker.ContainerArgs {
@@ -325,9 +267,9 @@ func (d Description) labels(stack *Stack) docker.ContainerLabelArray {
 		labels = append(labels, docker.ContainerLabelArgs{Label: pulumi.String(name), Value: value})
 	}
 	add(ComponentLabel, pulumi.String(d.Component))
-	add(NetworkLabel, stack.Network.ID())
+	add(IDLabel, stack.ID)
 	add(PidsLabel, pulumi.String(strconv.Itoa(d.Pids)))
-	add(StackLabel, pulumi.String(stack.ID()))
+	add(StackLabel, pulumi.String(stack.Label()))
 	if d.OneShot {
 		add(AttemptLabel, pulumi.String(strconv.Itoa(d.Attempt)))
 	}

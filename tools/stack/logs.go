@@ -46,7 +46,7 @@ func logs(ctx context.Context, s stack) error {
 	if err != nil {
 		return err
 	}
-	v := view{stack: s, api: api, labelled: make(client.Filters).Add("label", workload.StackLabel+"="+s.id())}
+	v := view{stack: s, api: api, labelled: s.namesakes()}
 	err = v.logs(ctx, os.Getenv, os.Stdout, os.Stderr)
 	if ctx.Err() != nil {
 		return nil // Ctrl-C is how it ends

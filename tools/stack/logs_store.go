@@ -54,7 +54,7 @@ func openStore(v view, containers []container.Summary, w wanted, end time.Time) 
 	}
 	return &store{
 		url:    "http://" + address + "/select/logsql/query",
-		filter: filter(v.stack.id(), w),
+		filter: filter(v.stack.label(), w),
 		at:     w.since,
 		end:    end,
 		span:   end.Sub(w.since),

@@ -390,7 +390,7 @@ func newOnEngine(t *testing.T) *onEngine {
 	s := stack{project: "helloworld", name: fmt.Sprintf("logs%d", os.Getpid())}
 	images := config.UpstreamImages
 	e := &onEngine{
-		view:  view{stack: s, api: api, labelled: make(client.Filters).Add("label", workload.StackLabel+"="+s.id())},
+		view:  view{stack: s, api: api, labelled: s.namesakes()},
 		image: *images.References()["nginx"],
 	}
 	if standIn, err := os.ReadFile(filepath.Join("../..", config.StandInImages, "nginx")); err == nil {
@@ -430,7 +430,7 @@ func (e *onEngine) run(t *testing.T, component, suffix, script string) string {
 	name := "helloworld-" + e.stack.name + "-" + component + suffix
 	// make tools brings the image: a test asks no registry.
 	docker(t, "run", "--detach", "--pull", "never", "--network", e.network(), "--log-driver", "json-file", "--pids-limit", "50", "--name", name,
-		"--label", workload.StackLabel+"="+e.stack.id(), "--label", workload.ComponentLabel+"="+component,
+		"--label", workload.StackLabel+"="+e.stack.label(), "--label", workload.ComponentLabel+"="+component,
 		"--entrypoint", "sh", e.image, "-c", script)
 	return name
 }

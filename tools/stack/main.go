@@ -3,7 +3,11 @@
 // what its containers log.
 //
 //	stack unlock    frees the stack if the run that locked it is dead
-//	stack sweep     removes what carries the stack's label and is in no state
+//	stack sweep     removes what a killed run made and no state knows
+//	stack purge     removes, after asking, what carries the stack's name and no state knows
+//	stack versions  prints the versions that can be put back without a build
+//	stack previous  prints the version to go back to: VERSION's, or the last that served
+//	stack clear     removes the images of a stack of which nothing else is there
 //	stack status    prints the containers, what Prometheus reaches and what is wrong
 //	stack logs      follows the lines of all containers; SERVICE, SINCE, GREP and FOLLOW say which
 //	stack urls      prints where the service and its monitoring are
@@ -15,8 +19,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 )
 
 func main() {
@@ -30,15 +37,19 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	commands := map[string]func(context.Context, stack) error{
-		"unlock": unlock,
-		"sweep":  sweep,
-		"status": status,
-		"logs":   logs,
-		"urls":   urls,
-		"images": images,
+		"unlock":   unlock,
+		"sweep":    sweep,
+		"purge":    purge,
+		"versions": versions,
+		"previous": previous,
+		"clear":    clear,
+		"status":   status,
+		"logs":     logs,
+		"urls":     urls,
+		"images":   images,
 	}
 	if len(args) != 1 || commands[args[0]] == nil {
-		return fmt.Errorf("arguments %q: allowed are unlock, sweep, status, logs, urls and images", args)
+		return fmt.Errorf("arguments %q: allowed are %s", args, strings.Join(slices.Sorted(maps.Keys(commands)), ", "))
 	}
 	return commands[args[0]](ctx, stack{project: "helloworld", name: os.Getenv("STACK")})
 }

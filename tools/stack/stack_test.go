@@ -17,7 +17,7 @@ import (
 )
 
 func TestTheStateIsReadByType(t *testing.T) {
-	known, err := parseState([]byte(`{"version":3,"deployment":{"resources":[
+	known, err := parseState(dev, []byte(`{"version":3,"deployment":{"resources":[
 		{"urn":"s","type":"pulumi:pulumi:Stack","outputs":{"url":"https://localhost","replicas":["a"]}},
 		{"urn":"a","type":"docker:index/container:Container","id":"one"},
 		{"urn":"b","type":"docker:index/container:Container","id":"two","delete":true},
@@ -25,10 +25,10 @@ func TestTheStateIsReadByType(t *testing.T) {
 	if err != nil || !slices.Equal(known.ids[containerType], []string{"one", "two"}) || !slices.Equal(known.ids[networkType], []string{"net"}) || known.output("url") != "https://localhost" {
 		t.Errorf("%v, %v", known, err)
 	}
-	if known, err := parseState([]byte(`{"version":3,"deployment":{}}`)); err != nil || len(known.ids) != 0 {
+	if known, err := parseState(dev, []byte(`{"version":3,"deployment":{}}`)); err != nil || len(known.ids) != 0 {
 		t.Errorf("an empty state: %v, %v", known, err)
 	}
-	if _, err := parseState([]byte("{")); err == nil {
+	if _, err := parseState(dev, []byte("{")); err == nil {
 		t.Error("a broken state is read")
 	}
 }

@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+
+	"helloworld/infra/image"
+	"helloworld/infra/workload"
 )
 
 // stack is one stack of the project.
@@ -16,12 +19,23 @@ type stack struct {
 	name    string
 }
 
-// id is the value of the label that everything of the stack carries.
-func (s stack) id() string { return s.project + "/" + s.name }
+// label is the value of the label that everything of the stack carries, and of others
+// of its name.
+func (s stack) label() string { return s.project + "/" + s.name }
+
+// prefix begins the names of everything of the stack.
+func (s stack) prefix() string { return workload.Prefix(s.project, s.name) }
+
+// repository is the name, without a tag, of the images that the stack with the id builds.
+func (s stack) repository(id string) string { return image.Repository(s.prefix(), id, "app") }
 
 // state is what Pulumi knows of a stack.
 type state struct {
+	id      string              // tells the stack from others of its name; empty before its first run
 	ids     map[string][]string // the engine's, by resource type
+	leaving map[string]bool     // the engine's ids of what is to be deleted
+	pending int                 // operations that a killed run had begun
+	version string              // of the built image that the last run brought, good or bad
 	outputs map[string]any      // of the last update that succeeded
 }
 
@@ -32,6 +46,7 @@ const (
 	networkType   = "docker:index/network:Network"
 	volumeType    = "docker:index/volume:Volume"
 	imageType     = "docker:index/remoteImage:RemoteImage"
+	keyType       = "tls:index/privateKey:PrivateKey"
 )
 
 // load reads the stack's state, without the values of its secrets.
@@ -45,7 +60,7 @@ func load(ctx context.Context, s stack) (state, error) {
 		}
 		return state{}, fmt.Errorf("export the state of stack %s: %w", s.name, err)
 	}
-	return parseState(text)
+	return parseState(s, text)
 }
 
 // output returns an output that is a text, or nothing.
@@ -54,23 +69,34 @@ func (s state) output(name string) string {
 	return text
 }
 
-func parseState(text []byte) (state, error) {
+func parseState(s stack, text []byte) (state, error) {
 	var exported struct {
 		Deployment struct {
 			Resources []struct {
-				Type, ID string
-				Outputs  map[string]any
+				URN, Type, ID string
+				Delete        bool
+				Outputs       map[string]any
 			}
+			PendingOperations []json.RawMessage `json:"pending_operations"`
 		}
 	}
 	if err := json.NewDecoder(bytes.NewReader(text)).Decode(&exported); err != nil {
 		return state{}, fmt.Errorf("read the state: %w", err)
 	}
-	known := state{ids: map[string][]string{}}
+	known := state{ids: map[string][]string{}, leaving: map[string]bool{}, pending: len(exported.Deployment.PendingOperations)}
 	for _, resource := range exported.Deployment.Resources {
 		known.ids[resource.Type] = append(known.ids[resource.Type], resource.ID)
-		if resource.Type == stackType {
+		switch {
+		case resource.Delete:
+			known.leaving[resource.ID] = true
+		case resource.Type == stackType:
 			known.outputs = resource.Outputs
+		case resource.Type == imageType && strings.HasSuffix(resource.URN, "::"+s.prefix()+"-app"):
+			name, _ := resource.Outputs["name"].(string)
+			known.version = name[strings.LastIndex(name, ":")+1:]
+		case resource.Type == keyType && strings.HasSuffix(resource.URN, "::"+workload.Identity):
+			key, _ := resource.Outputs["publicKeyPem"].(string)
+			known.id = workload.ID(key)
 		}
 	}
 	return known, nil

@@ -15,7 +15,7 @@ type view struct {
 	stack    stack
 	api      *client.Client
 	known    state
-	labelled client.Filters // what carries the stack's label
+	labelled client.Filters // what the stack made
 }
 
 func look(ctx context.Context, s stack) (view, error) {
@@ -27,7 +27,12 @@ func look(ctx context.Context, s stack) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	return view{stack: s, api: api, known: known, labelled: make(client.Filters).Add("label", workload.StackLabel+"="+s.id())}, nil
+	return view{stack: s, api: api, known: known, labelled: s.namesakes().Add("label", workload.IDLabel+"="+known.id)}, nil
+}
+
+// namesakes selects what carries the stack's name, other checkouts' stacks among it.
+func (s stack) namesakes() client.Filters {
+	return make(client.Filters).Add("label", workload.StackLabel+"="+s.label())
 }
 
 // stray tells whether the state knows nothing of a resource of the engine's.

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"helloworld/infra/engine"
+
+	"golang.org/x/term"
+)
+
+// purge removes what carries the stack's name and is in no state: what is left where
+// the state was lost. It asks first, for another checkout's stack may have the name.
+func purge(ctx context.Context, s stack) error {
+	v, err := look(ctx, s)
+	if err != nil {
+		return err
+	}
+	found, err := v.things(ctx, v.stack.namesakes())
+	if err != nil {
+		return err
+	}
+	found = slices.DeleteFunc(found, func(t thing) bool { return !v.stray(t.kind, t.id) })
+	repositories, err := v.repositories(ctx)
+	if err != nil {
+		return err
+	}
+	delete(repositories, v.known.id)
+	if len(found) == 0 && len(repositories) == 0 {
+		fmt.Printf("nothing carries the name of stack %s but what its state knows: nothing to purge\n", s.name)
+		return nil
+	}
+	fmt.Printf("These carry the name of stack %s, and no state here knows them:\n", s.name)
+	for _, t := range found {
+		note := ""
+		if t.data {
+			note = " (data)"
+		}
+		fmt.Printf("  %s%s\n", t, note)
+	}
+	for _, repository := range repositories {
+		fmt.Printf("  images %s\n", repository)
+	}
+	if ok, err := agreed("Remove all of it, its data too? Another checkout's stack of this name would be among it."); err != nil {
+		return err
+	} else if !ok {
+		fmt.Println("nothing was removed")
+		return nil
+	}
+	for _, t := range found {
+		if err := v.remove(ctx, t); err != nil {
+			return err
+		}
+		fmt.Println("removed:", t)
+	}
+	host, err := engine.Connect()
+	if err != nil {
+		return err
+	}
+	for _, repository := range repositories {
+		if _, err := host.RemoveVersions(repository); err != nil {
+			return err
+		}
+		fmt.Println("removed: images", repository)
+	}
+	fmt.Println("what was left is removed: make up makes the stack anew")
+	return nil
+}
+
+// agreed asks the person at the terminal. YES=1 agrees; without a terminal nobody does.
+func agreed(question string) (bool, error) {
+	if os.Getenv("YES") == "1" {
+		return true, nil
+	}
+	if !term.IsTerminal(int(os.Stdin.Fd())) || !term.IsTerminal(int(os.Stdout.Fd())) {
+		return false, errors.New("nobody sits at a terminal to agree: YES=1 does")
+	}
+	fmt.Printf("%s Type yes: ", question)
+	answer, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	return strings.TrimSpace(answer) == "yes", err
+}

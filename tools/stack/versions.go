@@ -1,0 +1,136 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"helloworld/infra/engine"
+	"helloworld/infra/workload"
+
+	"github.com/moby/moby/client"
+)
+
+// kept lists the versions that the engine has kept of this state's stack.
+func (v view) kept() ([]engine.Version, error) {
+	if v.known.id == "" {
+		return nil, nil
+	}
+	host, err := engine.Connect()
+	if err != nil {
+		return nil, err
+	}
+	return host.Versions(v.stack.repository(v.known.id))
+}
+
+// versions prints the versions that can be put back without a build, the last one that
+// served first.
+func versions(ctx context.Context, s stack) error {
+	v, err := look(ctx, s)
+	if err != nil {
+		return err
+	}
+	list, err := v.kept()
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		fmt.Println("no version is kept: make up builds one (an image that app.image names is not kept)")
+		return nil
+	}
+	table := newTable(os.Stdout, "VERSION", "BUILT", "SERVED SINCE", "")
+	for i, version := range list {
+		served, note := "never", ""
+		if !version.Served.IsZero() {
+			served = version.Served.Format(time.DateTime)
+			if i == 0 {
+				note = "serves"
+			}
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", version.Name, version.Built.Format(time.DateTime), served, note)
+	}
+	return table.Flush()
+}
+
+// previous prints the version to go back to: the one that VERSION names, else the last
+// one that served and is not what the last run brought.
+func previous(ctx context.Context, s stack) error {
+	v, err := look(ctx, s)
+	if err != nil {
+		return err
+	}
+	list, err := v.kept()
+	if err != nil {
+		return err
+	}
+	target, err := choose(list, os.Getenv("VERSION"), v.known.version)
+	if err != nil {
+		return err
+	}
+	fmt.Println(target)
+	return nil
+}
+
+// choose returns the version to go back to from the one that runs.
+func choose(list []engine.Version, wanted, runs string) (string, error) {
+	for _, version := range list {
+		if wanted != "" && version.Name == wanted || wanted == "" && version.Name != runs && !version.Served.IsZero() {
+			return version.Name, nil
+		}
+	}
+	if wanted != "" {
+		return "", fmt.Errorf("VERSION is %s: allowed is a version that is kept (make versions)", wanted)
+	}
+	return "", fmt.Errorf("no version is kept that served before %s: nothing has changed (make versions)", cmp.Or(runs, "this one"))
+}
+
+// clear removes the versions that stacks of this name have left on the engine: those of
+// which nothing else is there. It is for after the stack has been destroyed.
+func clear(ctx context.Context, s stack) error {
+	v, err := look(ctx, s)
+	if err != nil {
+		return err
+	}
+	host, err := engine.Connect()
+	if err != nil {
+		return err
+	}
+	repositories, err := v.repositories(ctx)
+	if err != nil {
+		return err
+	}
+	for id, repository := range repositories {
+		there, err := v.things(ctx, make(client.Filters).Add("label", workload.IDLabel+"="+id))
+		if err != nil {
+			return err
+		}
+		if id == v.known.id || len(there) > 0 {
+			continue
+		}
+		if _, err := host.RemoveVersions(repository); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// repositories lists those of images that stacks of this name built, by the stack's id.
+func (v view) repositories(ctx context.Context) (map[string]string, error) {
+	list, err := v.api.ImageList(ctx, client.ImageListOptions{Filters: v.stack.namesakes()})
+	if err != nil {
+		return nil, fmt.Errorf("list images: %w", err)
+	}
+	found := map[string]string{}
+	for _, image := range list.Items {
+		id := image.Labels[workload.IDLabel]
+		repository := v.stack.repository(id)
+		if slices.ContainsFunc(image.RepoTags, func(tag string) bool { return strings.HasPrefix(tag, repository+":") }) {
+			found[id] = repository
+		}
+	}
+	return found, nil
+}
