@@ -38,7 +38,7 @@ help: ## list the commands
 
 up: ready ## bring the stack to what the configuration and the code say
 	@$(STACK_TOOL) sweep
-	pulumi up --stack $(STACK) --yes --skip-preview
+	pulumi up --stack $(STACK) --yes --skip-preview || { $(STACK_TOOL) finish; exit 1; }
 	pulumi stack output caCertificate --stack $(STACK) >$(LOCAL)/ca-$(STACK).pem
 	echo
 	$(STACK_TOOL) urls

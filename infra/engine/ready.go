@@ -103,3 +103,15 @@ func (e *Engine) run(ctx context.Context, id string, command []string) (int, str
 	result, err := e.api.ExecInspect(ctx, created.ID, client.ExecInspectOptions{})
 	return result.ExitCode, output, err
 }
+
+// Output runs a command inside a container, and returns what it prints once it has
+// succeeded.
+func (e *Engine) Output(ctx context.Context, id string, command ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	code, output, err := e.run(ctx, id, command)
+	if err == nil && code != 0 {
+		err = fmt.Errorf("%q in container %s: exit code %d\n%s", command, id, code, output)
+	}
+	return output, err
+}

@@ -7,6 +7,7 @@
 //	stack purge     removes, after asking, what carries the stack's name and no state knows
 //	stack versions  prints the versions that can be put back without a build
 //	stack previous  prints the version to go back to: VERSION's, or the last that served
+//	stack finish    removes the old replicas of a change that failed after the new ones served
 //	stack clear     removes the images of a stack of which nothing else is there
 //	stack status    prints the containers, what Prometheus reaches and what is wrong
 //	stack logs      follows the lines of all containers; SERVICE, SINCE, GREP and FOLLOW say which
@@ -43,6 +44,7 @@ func run(ctx context.Context, args []string) error {
 		"versions": versions,
 		"previous": previous,
 		"clear":    clear,
+		"finish":   finish,
 		"status":   status,
 		"logs":     logs,
 		"urls":     urls,

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"helloworld/infra/engine"
+	"helloworld/infra/workload"
+
+	"github.com/moby/moby/client"
+)
+
+// finish ends the service's part of a change whose other parts failed: where the new
+// replicas serve, those that Pulumi was to remove at the end are removed. It tells what
+// it did.
+func finish(ctx context.Context, s stack) error {
+	v, err := look(ctx, s)
+	if err != nil {
+		return err
+	}
+	if len(v.known.leaving) == 0 {
+		return nil
+	}
+	served, err := v.served(ctx)
+	if err != nil || len(served) == 0 {
+		return err
+	}
+	containers, err := v.containers(ctx)
+	if err != nil {
+		return err
+	}
+	var old []thing
+	for _, c := range containers {
+		name := strings.TrimPrefix(c.Names[0], "/")
+		if c.Labels[workload.ComponentLabel] != "replica" || !v.known.leaving[c.ID] {
+			continue
+		}
+		if slices.Contains(served, name) {
+			return nil // the ones before serve on
+		}
+		old = append(old, thing{kind: containerType, id: c.ID, name: name})
+	}
+	for _, t := range old {
+		if _, err := v.api.ContainerStop(ctx, t.id, client.ContainerStopOptions{}); err != nil {
+			return fmt.Errorf("stop %s: %w", t, err)
+		}
+		if err := v.remove(ctx, t); err != nil {
+			return err
+		}
+		fmt.Printf("removed: %s, which the new replicas have taken over from\n", t)
+	}
+	return nil
+}
+
+// server is a line of the list of replicas that the proxy's revision has.
+var server = regexp.MustCompile(`(?m)^server ([^:]+):`)
+
+// served lists the names of the replicas that the proxy sends requests to; none where
+// the proxy does not run.
+func (v view) served(ctx context.Context) ([]string, error) {
+	containers, err := v.containers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	host, err := engine.Connect()
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range containers {
+		if c.Labels[workload.ComponentLabel] != "proxy" || c.State != "running" {
+			continue
+		}
+		// current is good unless a revision is being tried.
+		list, err := host.Output(ctx, c.ID, "sh", "-c", `cd /etc/nginx/revisions && [ "$(readlink current)" = "$(readlink good)" ] && cat good/servers.conf`)
+		if err != nil {
+			return nil, nil
+		}
+		var names []string
+		for _, match := range server.FindAllStringSubmatch(list, -1) {
+			names = append(names, match[1])
+		}
+		return names, nil
+	}
+	return nil, nil
+}
