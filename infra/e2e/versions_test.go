@@ -33,7 +33,9 @@ func TestVersions(t *testing.T) {
 // says lets the service answer with the text until the returned function puts it back.
 func (p *project) says(t *testing.T, text string) (restore func()) {
 	t.Helper()
-	return p.edit(t, "app/handler.go", "Hello, world!", text)
+	restore = p.edit(t, "app/handler.go", "Hello, world!", text)
+	t.Cleanup(restore) // whatever happens
+	return restore
 }
 
 // answers checks what the service says.

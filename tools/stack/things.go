@@ -26,7 +26,8 @@ var kindNames = map[string]string{containerType: "container", networkType: "netw
 // things lists what the filters select, in the order in which it can be removed.
 func (v view) things(ctx context.Context, filters client.Filters) ([]thing, error) {
 	var found []thing
-	containers, err := v.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: filters})
+	// A container that somebody makes from the stack's image has the image's labels.
+	containers, err := v.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: filters.Clone().Add("label", workload.ComponentLabel)})
 	if err != nil {
 		return nil, fmt.Errorf("list containers: %w", err)
 	}

@@ -55,6 +55,6 @@ func (v view) imageNames(ctx context.Context) (map[string]string, error) {
 
 // containers lists the stack's containers, running or not.
 func (v view) containers(ctx context.Context) ([]container.Summary, error) {
-	list, err := v.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: v.labelled})
+	list, err := v.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: v.labelled.Clone().Add("label", workload.ComponentLabel)})
 	return list.Items, err
 }
