@@ -159,6 +159,13 @@ func livingRun(t *testing.T, p *project) {
 		t.Fatal(err)
 	}
 	eventually(t, time.Minute, "the run has begun", func() bool { return len(p.containers(t, "replica")) > 2 })
+	made := p.containers(t, "replica")
+	if out, err := p.run(filepath.Join(p.dir, ".pulumi/bin/stack"), "sweep"); err == nil {
+		t.Errorf("what a run is making is swept:\n%s", out)
+	}
+	for _, id := range made {
+		docker(t, "container", "inspect", id)
+	}
 	for _, target := range []string{"up", "down"} {
 		out, err := p.run("make", target)
 		if err == nil || !strings.Contains(out, "is locked: pulumi runs as process") {

@@ -426,11 +426,11 @@ func loggingSwitchedOff(t *testing.T, p *project) {
 	load := p.startLoad(false)
 	defer load.end(t)
 	service := append(p.containers(t, "replica"), p.containers(t, "proxy")...)
-	volumes := len(p.resources(t)["volumes"])
+	volumes, data := len(p.resources(t)["volumes"]), p.data(t)
 	p.set(t, "logging.enabled", "false")
 	p.up(t)
 	left := p.resources(t)
-	if len(left["containers"]) != len(service)+2 || len(left["networks"]) != 1 || len(left["volumes"]) != 2 {
+	if len(left["containers"]) != len(service)+2 || len(left["networks"]) != 1 || len(data) != 2 || !slices.Equal(p.data(t), data) {
 		t.Errorf("left: %v", left)
 	}
 	p.intact(t, service)

@@ -52,6 +52,7 @@ func TestMonitoring(t *testing.T) {
 		{"ItsEndIsToldToo", outage.endIsTold},
 		{"WhatFollowsFromSomethingWorseIsNotTold", inhibited},
 		{"AKilledPrometheusKeepsItsData", killedPrometheus},
+		{"AVersionIsFinishedWhateverMonitoringDoes", finishedVersion},
 		{"SwitchingItOffAndOnLosesNoRequest", switchedOff},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.run(t, p) }) && step.name == "EveryTargetIsUpWithinAMinute" {
@@ -742,6 +743,42 @@ func badRule(t *testing.T, p *project) {
 	p.up(t, "--expect-no-changes")
 }
 
+// finishedVersion brings new versions while a part of monitoring cannot be: each serves,
+// and none of the one before is left.
+func finishedVersion(t *testing.T, p *project) {
+	load := p.startLoad(false)
+	defer load.end(t)
+	count := len(p.containers(t, "replica"))
+	for i, bad := range []struct {
+		mend func()
+		says string
+	}{
+		{p.edit(t, "infra/monitoring/rules.yml", "expr: vector(1)", "expr: vector("), "the prometheus revision failed"},
+		{func() { p.unset(t, "images") }, "blackbox-exporter"},
+	} {
+		if i == 1 {
+			p.set(t, "images.blackboxExporter", "helloworld.invalid/nowhere:1")
+		}
+		for version := range 2 {
+			text := fmt.Sprintf("Hello, world %d %d!", i, version)
+			restore := p.edit(t, "app/handler.go", "Hello, world!", text)
+			out, err := p.run("make", "up")
+			restore()
+			if err == nil || !strings.Contains(out, bad.says) {
+				t.Errorf("make up: %v\n%s", err, out)
+			}
+			p.answers(t, text)
+			if got := len(p.containers(t, "replica")); got != count {
+				t.Errorf("%d replicas after %s, want %d", got, text, count)
+			}
+		}
+		bad.mend()
+	}
+	p.makeUp(t)
+	p.answers(t, "Hello, world!")
+	p.up(t, "--expect-no-changes")
+}
+
 func killedPrometheus(t *testing.T, p *project) {
 	began := time.Now().Add(-30 * time.Second).Unix()
 	old := fmt.Sprintf(`up{job="proxy"} @ %d`, began)
@@ -779,25 +816,31 @@ func statusShows(t *testing.T, p *project) {
 	})
 }
 
+// data lists the volumes with data.
+func (p *project) data(t *testing.T) []string {
+	t.Helper()
+	return docker(t, "volume", "ls", "--quiet", "--filter", "label=helloworld.stack=helloworld/"+p.stack, "--filter", "label=helloworld.data")
+}
+
 // switchedOff removes all of monitoring and brings it back, under load: the
 // service is not touched.
 func switchedOff(t *testing.T, p *project) {
 	load := p.startLoad(false)
 	defer load.end(t)
 	service := append(p.containers(t, "replica"), p.containers(t, "proxy")...)
-	volumes := len(p.resources(t)["volumes"])
+	volumes, data := len(p.resources(t)["volumes"]), p.data(t)
 	p.set(t, "monitoring.enabled", "false")
 	p.up(t)
 	left := p.resources(t) // logging, but for its rules, stays
-	if len(left["containers"]) != len(service)+2+3 || len(left["networks"]) != 2 || len(left["volumes"]) != 4 {
+	if len(left["containers"]) != len(service)+2+3 || len(left["networks"]) != 2 || !slices.Equal(p.data(t), data) {
 		t.Errorf("left: %v", left)
 	}
 	p.intact(t, service)
 	p.up(t, "--expect-no-changes")
 	p.set(t, "monitoring.enabled", "true")
 	p.up(t)
-	if got := len(p.resources(t)["volumes"]); got != volumes {
-		t.Errorf("%d volumes, want %d", got, volumes)
+	if got := len(p.resources(t)["volumes"]); got != volumes || !slices.Equal(p.data(t), data) {
+		t.Errorf("%d volumes, want %d, those with data %q, want %q", got, volumes, p.data(t), data)
 	}
 	p.intact(t, service)
 	targetsUp(t, p, time.Now().Add(time.Minute))
