@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -143,11 +144,13 @@ func (p *project) cleanUp(tb testing.TB) {
 func (p *project) resources(tb testing.TB) map[string][]string {
 	tb.Helper()
 	filter := "label=helloworld.stack=helloworld/" + p.stack
+	images := docker(tb, "images", "--quiet", "--no-trunc", "--filter", filter) // a line for each tag
+	slices.Sort(images)
 	return map[string][]string{
 		"containers": docker(tb, "ps", "--all", "--quiet", "--no-trunc", "--filter", filter),
 		"networks":   docker(tb, "network", "ls", "--quiet", "--no-trunc", "--filter", filter),
 		"volumes":    docker(tb, "volume", "ls", "--quiet", "--filter", filter),
-		"images":     docker(tb, "images", "--quiet", "--no-trunc", "--filter", filter),
+		"images":     slices.Compact(images),
 	}
 }
 
