@@ -52,7 +52,7 @@ func TestTwoCheckouts(t *testing.T) {
 	mine := first.resources(t)
 	second := &project{dir: t.TempDir(), stack: "twice", httpPort: first.httpPort, httpsPort: freePort(t), prometheusPort: freePort(t), alertmanagerPort: freePort(t)}
 	second.copyFrom(t, first.dir)
-	second.env = first.env[:len(first.env):len(first.env)]
+	second.env = slices.Clone(first.env)
 	for i, variable := range second.env {
 		second.env[i] = strings.ReplaceAll(variable, first.dir, second.dir)
 	}
