@@ -76,7 +76,7 @@ logs: ## follow the logs of all containers; SERVICE=proxy,replica SINCE=10m GREP
 test: tools ## run all tests, the end-to-end tests on the real engine included
 	@(cd app && go test ./...)
 	go test $$(go list ./infra/... ./tools/... | grep -v /e2e)
-	go test -timeout 45m -v ./infra/e2e
+	go test -timeout 75m -parallel 2 -v ./infra/e2e
 
 bench: tools ## time up, scaling, a new version and destroy, against one docker run
 	@go test -timeout 30m -run '^$$' -bench . -benchtime 1x ./infra/e2e

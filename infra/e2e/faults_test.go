@@ -14,6 +14,7 @@ import (
 
 // TestFaults makes every change fail that can, and breaks what runs, under load.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, "faults")
 	p.start(t, "monitoring.enabled", "false", "logging.enabled", "false") // they have tests of their own
 	for _, fault := range []struct {

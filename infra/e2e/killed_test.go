@@ -16,6 +16,7 @@ import (
 // TestKilledRun kills pulumi in the middle of rollouts, at different moments:
 // nothing stops serving, and the next make up or make down cleans up.
 func TestKilledRun(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, "killed")
 	p.start(t, "monitoring.enabled", "false", "logging.enabled", "false") // until their own moment
 	t.Run("NoFileOfTheStateCanBeCutOff", func(t *testing.T) { wholeState(t, p) })

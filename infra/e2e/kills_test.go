@@ -13,6 +13,7 @@ import (
 // TestKills kills runs at random moments of random changes. One make up mends each,
 // and no request is lost. E2E_KILLS is their number, E2E_SEED repeats a run.
 func TestKills(t *testing.T) {
+	t.Parallel()
 	kills, seed := 3, uint64(time.Now().UnixNano())
 	for name, into := range map[string]func(uint64){"E2E_KILLS": func(n uint64) { kills = int(n) }, "E2E_SEED": func(n uint64) { seed = n }} {
 		if text := os.Getenv(name); text != "" {

@@ -11,6 +11,7 @@ import (
 
 // TestALostState loses the state while the stack runs, with monitoring and logging.
 func TestALostState(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, "lost")
 	p.makeUp(t)
 	if err := os.RemoveAll(filepath.Join(p.dir, ".pulumi/state")); err != nil {
@@ -47,6 +48,7 @@ func TestALostState(t *testing.T) {
 
 // TestTwoCheckouts have one stack name on one engine: each sees its own.
 func TestTwoCheckouts(t *testing.T) {
+	t.Parallel()
 	first := newProject(t, "twice")
 	first.start(t, "monitoring.enabled", "false", "logging.enabled", "false")
 	mine := first.resources(t)

@@ -12,6 +12,7 @@ import (
 
 // TestVersions goes forth and back between versions, good ones and bad ones, under load.
 func TestVersions(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, "versions")
 	p.start(t, "monitoring.enabled", "false", "logging.enabled", "false")
 	for _, step := range []struct {
