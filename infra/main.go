@@ -88,7 +88,7 @@ func deploy(ctx *pulumi.Context, cfg config.Config, host host, hooks hooks, last
 		Authority: cert.Authority,
 		Cert:      cert.Certificate,
 		Key:       cert.Key,
-		Grafana:   cfg.Monitoring.Enabled && cfg.Images.Grafana != "",
+		Grafana:   cfg.ServesGrafana(),
 	})
 	if err != nil {
 		return err

@@ -118,13 +118,13 @@ func settings(t *testing.T) config.Config {
 	return config.Config{
 		Replicas: 3,
 		App: config.App{
-			Build: app, Port: 8000, HealthCommand: []string{"/app", "healthcheck"},
+			Build: app, Port: 8000, HealthCommand: []string{"/app", "healthcheck"}, HealthPath: "/readyz", HealthTimeout: 5, ProbePath: "/helloworld",
 			Env: map[string]string{"TOKEN": "hush"}, EnvSecret: true,
 			Memory: 64, CPUs: 0.5, Pids: 100, StartTimeout: 1, StopGrace: 20,
 		},
 		Proxy: config.Proxy{Domain: "localhost", Bind: "127.0.0.1", HTTPPort: 80, HTTPSPort: 443, HTTP: config.HTTPRedirect},
 		Monitoring: config.Monitoring{
-			Enabled: true, ProbePath: "/helloworld", Retention: "15d", RetentionSize: "1GB", PrometheusPort: 9090, AlertmanagerPort: 9093, AlertWebhook: "https://alerts.example/hush",
+			Enabled: true, Retention: "15d", RetentionSize: "1GB", PrometheusPort: 9090, AlertmanagerPort: 9093, AlertWebhook: "https://alerts.example/hush",
 		},
 		Logging: config.Logging{Enabled: true, Retention: "7d", RetentionSize: "1GB"},
 		Images:  config.UpstreamImages,

@@ -55,9 +55,6 @@ var errorPages = []page{
 	{Code: 504, Message: "the replicas took too long", Again: true},
 }
 
-// privatePaths are the service's own affair: nobody outside sees them.
-var privatePaths = []string{"/healthz", "/readyz", "/metrics"}
-
 // render returns the revision for the settings, named by what it consists of: the
 // same settings give the same revision.
 func render(s settings, name func(parts ...string) string) (revision, error) {
@@ -95,7 +92,7 @@ func execute(s settings, id string) (string, error) {
 		"Replicas":        len(s.servers),
 		"Grafana":         s.grafana,
 		"Errors":          errorPages,
-		"Private":         privatePaths,
+		"Private":         config.PrivatePaths,
 	})
 	if err != nil {
 		return "", fmt.Errorf("render nginx.conf: %w", err)
