@@ -82,13 +82,13 @@ func deploy(ctx *pulumi.Context, cfg config.Config, host host, hooks hooks, last
 		Stack:     stack,
 		Image:     nginx.ID,
 		Proxy:     cfg.Proxy,
-		AppPort:   cfg.App.Port,
-		StopGrace: cfg.App.StopGrace,
+		App:       cfg.App,
 		Replicas:  running.Names,
 		Authority: cert.Authority,
 		Cert:      cert.Certificate,
 		Key:       cert.Key,
 		Grafana:   cfg.ServesGrafana(),
+		Report:    host.Report,
 	})
 	if err != nil {
 		return err

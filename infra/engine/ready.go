@@ -76,7 +76,10 @@ func (r *readiness) once(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	if len(r.command) == 0 {
-		return r.runsSteadily(found.State.StartedAt), r.engine.limitPids(ctx, found)
+		if !r.runsSteadily(found.State.StartedAt) {
+			return false, nil
+		}
+		return true, r.engine.limitPids(ctx, found)
 	}
 	code, output, err := r.engine.run(ctx, r.id, r.command)
 	if err != nil {
