@@ -94,6 +94,7 @@ func deploy(ctx *pulumi.Context, cfg config.Config, host host, hooks hooks, last
 		return err
 	}
 	ctx.Export("url", pulumi.String(front.URL))
+	ctx.Export("probeUrl", pulumi.String(front.URL+cfg.App.ProbePath))
 	ctx.Export("caCertificate", cert.Authority)
 	ctx.Export("replicas", running.Names)
 	ctx.Export("version", pulumi.String(app.Version))
