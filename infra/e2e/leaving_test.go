@@ -1,12 +1,13 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -65,7 +66,7 @@ func wait(address, method string, seconds int) error {
 func (p *project) replacesReplicas(t *testing.T, signal string, requests ...request) {
 	t.Helper()
 	old := p.containers(t, "replica")
-	since := strconv.FormatInt(time.Now().Unix(), 10)
+	signals := p.watchSignals(t)
 	load := p.startLoad(false)
 	defer load.end(t)
 	var underWay sync.WaitGroup
@@ -79,14 +80,37 @@ func (p *project) replacesReplicas(t *testing.T, signal string, requests ...requ
 	time.Sleep(time.Second)
 	p.up(t)
 	underWay.Wait()
-	now := p.containers(t, "replica")
+	now, sent := p.containers(t, "replica"), signals()
 	for _, id := range old {
 		if slices.Contains(now, id) {
 			t.Errorf("replica %s was not replaced", id)
 		}
-		sent := docker(t, "events", "--since", since, "--until", "0s", "--filter", "container="+id, "--filter", "event=kill", "--format", "{{.Actor.Attributes.signal}}")
-		if strings.Join(sent, " ") != signal {
-			t.Errorf("replica %s got the signals %q, want %s", id, sent, signal)
+		if !slices.Equal(sent[id], []string{signal}) {
+			t.Errorf("replica %s got the signals %q, want %s", id, sent[id], signal)
 		}
+	}
+}
+
+// watchSignals listens to the engine until the returned function is called, which tells
+// the numbers of the signals that the stack's containers got.
+func (p *project) watchSignals(t *testing.T) func() map[string][]string {
+	t.Helper()
+	var out bytes.Buffer
+	events := p.command("docker", "events", "--filter", "event=kill", "--filter", "label=helloworld.stack=helloworld/"+p.stack,
+		"--format", "{{.Actor.ID}} {{.Actor.Attributes.signal}}")
+	events.Stdout = &out
+	if err := events.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return func() map[string][]string {
+		_ = syscall.Kill(events.Process.Pid, syscall.SIGKILL)
+		_ = events.Wait() // it was killed
+		signals := map[string][]string{}
+		for line := range strings.Lines(out.String()) {
+			if container, signal, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
+				signals[container] = append(signals[container], signal)
+			}
+		}
+		return signals
 	}
 }
