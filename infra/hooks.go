@@ -16,6 +16,7 @@ type host interface {
 	CheckVersion(repository, version string) error
 	Serves(repository, version string, keep int) error
 	AwaitReady(container string, command []string, limit time.Duration) error
+	Report(container string) string
 	LimitPids(container string) error
 	Socket() string
 	Layers() (folder, socket string, err error)

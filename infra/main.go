@@ -82,18 +82,19 @@ func deploy(ctx *pulumi.Context, cfg config.Config, host host, hooks hooks, last
 		Stack:     stack,
 		Image:     nginx.ID,
 		Proxy:     cfg.Proxy,
-		AppPort:   cfg.App.Port,
-		StopGrace: cfg.App.StopGrace,
+		App:       cfg.App,
 		Replicas:  running.Names,
 		Authority: cert.Authority,
 		Cert:      cert.Certificate,
 		Key:       cert.Key,
-		Grafana:   cfg.Monitoring.Enabled && cfg.Images.Grafana != "",
+		Grafana:   cfg.ServesGrafana(),
+		Report:    host.Report,
 	})
 	if err != nil {
 		return err
 	}
 	ctx.Export("url", pulumi.String(front.URL))
+	ctx.Export("probeUrl", pulumi.String(front.URL+cfg.App.ProbePath))
 	ctx.Export("caCertificate", cert.Authority)
 	ctx.Export("replicas", running.Names)
 	ctx.Export("version", pulumi.String(app.Version))

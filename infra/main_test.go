@@ -22,7 +22,9 @@ type recorder struct {
 	mutex     sync.Mutex
 	resources []pulumi.MockResourceArgs
 	failing   string
-	exitCode  float64
+	exitCode  float64 // of the one-shot refused, or of all
+	refused   string
+	leftOut   string // name of a container that is as it was before
 }
 
 func (r *recorder) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
@@ -36,8 +38,14 @@ func (r *recorder) NewResource(args pulumi.MockResourceArgs) (string, resource.P
 	switch args.TypeToken {
 	case containerType:
 		outputs["name"] = resource.NewProperty(args.Name + "-1234567")
-		outputs["exitCode"] = resource.NewProperty(r.exitCode)
-		outputs["containerLogs"] = resource.NewProperty("the log of the revision")
+		outputs["exitCode"] = resource.NewProperty(0.0)
+		if r.refused == "" || r.refused == args.Name {
+			outputs["exitCode"] = resource.NewProperty(r.exitCode)
+		}
+		outputs["containerLogs"] = resource.NewProperty("the log of the revision\nrevision abc: replica old-one:8000 is not ready\n")
+		if args.Name == r.leftOut {
+			outputs["envs"] = resource.NewProperty([]resource.PropertyValue{resource.NewProperty("SERVERS=old-one:8000")})
+		}
 	case "docker:index/network:Network", "docker:index/volume:Volume":
 		outputs["name"] = resource.NewProperty(args.Name + "-1234567")
 	case imageType:
@@ -98,6 +106,7 @@ func (h calmHost) CheckVersion(_, version string) error {
 	return nil
 }
 func (h calmHost) Serves(string, string, int) error { return nil }
+func (h calmHost) Report(container string) string   { return "how " + container + " fares" }
 func (h calmHost) LimitPids(string) error           { return nil }
 func (h calmHost) Socket() string                   { return "/var/run/docker.sock" }
 func (h calmHost) LogFiles() (string, error)        { return "/var/lib/docker/containers", nil }
@@ -118,13 +127,13 @@ func settings(t *testing.T) config.Config {
 	return config.Config{
 		Replicas: 3,
 		App: config.App{
-			Build: app, Port: 8000, HealthCommand: []string{"/app", "healthcheck"},
+			Build: app, Port: 8000, HealthCommand: []string{"/app", "healthcheck"}, HealthPath: "/readyz", HealthTimeout: 5, ProbePath: "/helloworld",
 			Env: map[string]string{"TOKEN": "hush"}, EnvSecret: true,
 			Memory: 64, CPUs: 0.5, Pids: 100, StartTimeout: 1, StopGrace: 20,
 		},
 		Proxy: config.Proxy{Domain: "localhost", Bind: "127.0.0.1", HTTPPort: 80, HTTPSPort: 443, HTTP: config.HTTPRedirect},
 		Monitoring: config.Monitoring{
-			Enabled: true, ProbePath: "/helloworld", Retention: "15d", RetentionSize: "1GB", PrometheusPort: 9090, AlertmanagerPort: 9093, AlertWebhook: "https://alerts.example/hush",
+			Enabled: true, Retention: "15d", RetentionSize: "1GB", PrometheusPort: 9090, AlertmanagerPort: 9093, AlertWebhook: "https://alerts.example/hush",
 		},
 		Logging: config.Logging{Enabled: true, Retention: "7d", RetentionSize: "1GB"},
 		Images:  config.UpstreamImages,
@@ -411,6 +420,35 @@ func TestAFailedRevisionIsAnErrorWithItsLog(t *testing.T) {
 	err := run(&recorder{exitCode: 1}, settings(t), calmHost{})
 	if err == nil || !strings.Contains(err.Error(), "failed (exit code 1), what it was to change is as it was before") || !strings.Contains(err.Error(), "the log of the revision") {
 		t.Errorf("error is %v", err)
+	}
+}
+
+func TestARefusedReplicaIsReported(t *testing.T) {
+	err := run(&recorder{exitCode: 1, refused: "helloworld-test-proxy-revision"}, settings(t), calmHost{})
+	if err == nil || !strings.Contains(err.Error(), "\nold-one: how old-one fares") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// TestAnUpdateThatLeavesTheProxyBehindFails, for else the replicas it knows would go.
+func TestAnUpdateThatLeavesTheProxyBehindFails(t *testing.T) {
+	err := run(&recorder{leftOut: "helloworld-test-proxy-revision"}, settings(t), calmHost{})
+	if err == nil || !strings.Contains(err.Error(), "the proxy revision was left out of this update by --target or --exclude") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestWithoutAHealthCommandTheEngineChecksNothing(t *testing.T) {
+	for _, command := range [][]string{nil, {"/app", "healthcheck"}} {
+		r, cfg := &recorder{}, settings(t)
+		cfg.App.HealthCommand = command
+		if err := run(r, cfg, calmHost{}); err != nil {
+			t.Fatal(err)
+		}
+		replica := r.inputs(t, containerType, "helloworld-test-replica-1")
+		if replica["healthcheck"].IsObject() != (command != nil) || replica["stopSignal"].HasValue() {
+			t.Errorf("%q: health check %v, stop signal %v", command, replica["healthcheck"], replica["stopSignal"])
+		}
 	}
 }
 

@@ -39,6 +39,7 @@ func watch(ctx *pulumi.Context, cfg config.Config, host host, stack *workload.St
 		Monitoring: cfg.Monitoring,
 		Service: monitoring.Service{
 			URL:       front.URL,
+			ProbePath: cfg.App.ProbePath,
 			Domain:    cfg.Proxy.Domain,
 			Authority: cert.Authority,
 			Alias:     replicas.Alias,

@@ -18,13 +18,16 @@ type App struct {
 	Image         string            // an image to run instead of building one
 	Keep          int               // versions of the built image that stay on the engine
 	Port          int               // TCP port the service listens on
-	HealthCommand []string          // run inside the container; exit code 0 means ready
+	HealthCommand []string          // run inside the container; exit code 0 means ready; empty is none
+	HealthPath    string            // 2xx or 3xx there means ready; empty is any answer but a server error at /
+	HealthTimeout int               // seconds that one question for HealthPath or ProbePath may take
+	ProbePath     string            // what a client asks for; every answer but a server error is good
 	Env           map[string]string // further environment of the service
 	EnvSecret     bool              // whether app has a secret: then all values of Env are
 	Memory        int               // limit in MB
 	CPUs          float64           // limit in cores
 	Pids          int               // limit of processes and threads
-	StartTimeout  int               // seconds in which a new replica must become healthy
+	StartTimeout  int               // seconds in which a new replica must become ready
 	StopGrace     int               // seconds from SIGTERM to SIGKILL
 }
 
@@ -47,7 +50,6 @@ const (
 // Monitoring describes what watches the stack, and who is told.
 type Monitoring struct {
 	Enabled          bool
-	ProbePath        string // path of the service that is asked for
 	Retention        string // how long samples are kept, as Prometheus spells it: 15d
 	RetentionSize    string // how much disk they may use: 1GB
 	PrometheusPort   int    // on 127.0.0.1
@@ -79,6 +81,9 @@ func (m Monitoring) Receivers() []string {
 	}
 	return receivers
 }
+
+// ServesGrafana tells whether Grafana is there, to be served by the proxy.
+func (c Config) ServesGrafana() bool { return c.Monitoring.Enabled && c.Images.Grafana != "" }
 
 // Logging describes how the logs of all containers are kept.
 type Logging struct {

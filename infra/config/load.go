@@ -61,7 +61,10 @@ func Load(source Source) (Config, error) {
 			Image:         r.text("app.image", "", "an image reference", isImageReference),
 			Keep:          r.integer("app.keep", 3, 1, 100, " of versions"),
 			Port:          r.port("app.port", 8000),
-			HealthCommand: r.list("app.healthCommand", []string{"/app", "healthcheck"}, "a list of a command and its arguments", isNotEmpty),
+			HealthCommand: r.list("app.healthCommand", nil, "a list of a command and its arguments", isNotEmpty),
+			HealthPath:    r.text("app.healthPath", "", "a path such as /readyz", isPath),
+			HealthTimeout: r.integer("app.healthTimeout", 5, 1, 60, " of seconds"),
+			ProbePath:     r.text("app.probePath", "/", "a path such as /helloworld", isPath),
 			Env:           r.object("app.env", "an object of names and texts", isVariableName),
 			EnvSecret:     r.isSecret("app"),
 			Memory:        r.integer("app.memory", 64, minMemory, 1<<20, " of MB"),
@@ -80,7 +83,6 @@ func Load(source Source) (Config, error) {
 		},
 		Monitoring: Monitoring{
 			Enabled:          r.boolean("monitoring.enabled", true),
-			ProbePath:        r.text("monitoring.probePath", "/helloworld", "a path such as /helloworld", isPath),
 			Retention:        r.text("monitoring.retention", "15d", "a whole number of hours, days, weeks or years such as 15d", isRetention),
 			RetentionSize:    r.text("monitoring.retentionSize", "1GB", "a whole number of MB, GB or TB such as 1GB", isSize),
 			PrometheusPort:   r.port("monitoring.prometheusPort", 9090),
@@ -99,6 +101,8 @@ func Load(source Source) (Config, error) {
 	c.Images = r.images()
 	c.App.Build = r.buildContext(c.App)
 	r.checkPorts(c)
+	r.checkProbePath(c)
+	r.moved("monitoring.probePath", "app.probePath")
 	return c, r.err()
 }
 
@@ -121,6 +125,18 @@ func (r *reader) checkPorts(c Config) {
 			continue
 		}
 		taken[p.number] = p.key
+	}
+}
+
+// checkProbePath refuses a path that no client reaches at the service.
+func (r *reader) checkProbePath(c Config) {
+	kept := slices.Clone(PrivatePaths)
+	if c.ServesGrafana() {
+		kept = append(kept, GrafanaPath)
+	}
+	if isKept(c.App.ProbePath, kept) {
+		r.refuse("app.probePath", c.App.ProbePath,
+			"a path that clients reach at the service: the proxy keeps "+strings.Join(kept, ", ")+" from it (app.healthPath may be one of them)")
 	}
 }
 

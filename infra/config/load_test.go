@@ -38,11 +38,11 @@ func TestDefaults(t *testing.T) {
 	want := Config{
 		Replicas: 2,
 		App: App{
-			Build: filepath.Join(s.Root, "app"), Keep: 3, Port: 8000, HealthCommand: []string{"/app", "healthcheck"},
+			Build: filepath.Join(s.Root, "app"), Keep: 3, Port: 8000, HealthTimeout: 5, ProbePath: "/",
 			Memory: 64, CPUs: 1, Pids: 100, StartTimeout: 60, StopGrace: 20,
 		},
 		Proxy:      Proxy{Domain: "localhost", Bind: "0.0.0.0", HTTPPort: 80, HTTPSPort: 443, HTTP: HTTPRedirect},
-		Monitoring: Monitoring{Enabled: true, ProbePath: "/helloworld", Retention: "15d", RetentionSize: "1GB", PrometheusPort: 9090, AlertmanagerPort: 9093},
+		Monitoring: Monitoring{Enabled: true, Retention: "15d", RetentionSize: "1GB", PrometheusPort: 9090, AlertmanagerPort: 9093},
 		Logging:    Logging{Enabled: true, Retention: "7d", RetentionSize: "1GB"},
 		Images:     UpstreamImages,
 	}
@@ -51,7 +51,8 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// TestTheDevStackShowsTheDefaults reads Pulumi.dev.yaml as the engine would.
+// TestTheDevStackShowsTheDefaults reads Pulumi.dev.yaml as the engine would. What the
+// sample alone has differs.
 func TestTheDevStackShowsTheDefaults(t *testing.T) {
 	text, err := os.ReadFile("../../Pulumi.dev.yaml")
 	if err != nil {
@@ -82,11 +83,12 @@ func TestTheDevStackShowsTheDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defaults.App.HealthCommand, defaults.App.HealthPath, defaults.App.ProbePath = []string{"/app", "healthcheck"}, "/readyz", "/helloworld"
 	shown.App.Env = nil // {} says the same as nothing
 	if !reflect.DeepEqual(shown, defaults) {
 		t.Errorf("Pulumi.dev.yaml %+v\ndefaults        %+v", shown, defaults)
 	}
-	for _, key := range []string{"build", "image", "keep", "port", "healthCommand", "env", "memory", "cpus", "pids", "startTimeout", "stopGrace", "domain", "names", "bind", "httpPort", "httpsPort", "http", "replicas", "enabled", "probePath", "retention", "retentionSize", "prometheusPort", "alertmanagerPort", "images"} {
+	for _, key := range []string{"build", "image", "keep", "port", "healthCommand", "healthPath", "healthTimeout", "probePath", "env", "memory", "cpus", "pids", "startTimeout", "stopGrace", "domain", "names", "bind", "httpPort", "httpsPort", "http", "replicas", "enabled", "retention", "retentionSize", "prometheusPort", "alertmanagerPort", "images"} {
 		if !strings.Contains(string(text), key+":") {
 			t.Errorf("Pulumi.dev.yaml does not show %s", key)
 		}
@@ -96,9 +98,9 @@ func TestTheDevStackShowsTheDefaults(t *testing.T) {
 func TestEverythingCanBeSet(t *testing.T) {
 	s := source(t, map[string]string{
 		"replicas": "100",
-		"app":      `{"image":"registry.example:5000/team/app@sha256:` + strings.Repeat("0", 64) + `","port":"9000","healthCommand":["/bin/check"],"env":{"A":"b","N":1,"T":true},"memory":6,"keep":5,"cpus":"0.5","pids":10,"startTimeout":5,"stopGrace":1}`,
+		"app":      `{"image":"registry.example:5000/team/app@sha256:` + strings.Repeat("0", 64) + `","port":"9000","healthCommand":["/bin/check"],"healthPath":"/metrics","healthTimeout":60,"probePath":"/x?y=z","env":{"A":"b","N":1,"T":true},"memory":6,"keep":5,"cpus":"0.5","pids":10,"startTimeout":5,"stopGrace":1}`,
 		"proxy":    `{"domain":"www.example.com","names":["*.example.com","192.0.2.1","::1"],"bind":"127.0.0.1","httpPort":8080,"httpsPort":8443,"http":"serve"}`,
-		"monitoring": `{"enabled":"false","probePath":"/x?y=z","retention":"4w","retentionSize":"500MB","prometheusPort":19090,"alertmanagerPort":19093,` +
+		"monitoring": `{"enabled":"false","retention":"4w","retentionSize":"500MB","prometheusPort":19090,"alertmanagerPort":19093,` +
 			`"alertWebhook":"https://alerts.example/x?y=z","alertSlack":"https://slack.example/hook","runbook":"https://www.example.com/runbook",` +
 			`"alertEmail":{"to":"ann@example.com","from":"stack@example.com","server":"mail.example.com:587","user":"ann","password":"hush"}}`,
 		"logging": `{"enabled":false,"retention":"2w","retentionSize":"500MB"}`,
@@ -114,7 +116,7 @@ func TestEverythingCanBeSet(t *testing.T) {
 	want := Config{
 		Replicas: 100,
 		App: App{
-			Image: "registry.example:5000/team/app@sha256:" + strings.Repeat("0", 64), Port: 9000, HealthCommand: []string{"/bin/check"},
+			Image: "registry.example:5000/team/app@sha256:" + strings.Repeat("0", 64), Port: 9000, HealthCommand: []string{"/bin/check"}, HealthPath: "/metrics", HealthTimeout: 60, ProbePath: "/x?y=z",
 			Env: map[string]string{"A": "b", "N": "1", "T": "true"}, EnvSecret: true,
 			Memory: 6, Keep: 5, CPUs: .5, Pids: 10, StartTimeout: 5, StopGrace: 1,
 		},
@@ -123,7 +125,7 @@ func TestEverythingCanBeSet(t *testing.T) {
 			HTTPPort: 8080, HTTPSPort: 8443, HTTP: HTTPServe,
 		},
 		Monitoring: Monitoring{
-			ProbePath: "/x?y=z", Retention: "4w", RetentionSize: "500MB", PrometheusPort: 19090, AlertmanagerPort: 19093,
+			Retention: "4w", RetentionSize: "500MB", PrometheusPort: 19090, AlertmanagerPort: 19093,
 			AlertWebhook: "https://alerts.example/x?y=z", AlertSlack: "https://slack.example/hook", Runbook: "https://www.example.com/runbook",
 			AlertEmail: Email{To: "ann@example.com", From: "stack@example.com", Server: "mail.example.com:587", User: "ann", Password: "hush"},
 		},
@@ -158,9 +160,15 @@ func TestABadValueIsRefusedWithKeyValueAndWhatIsAllowed(t *testing.T) {
 		{"app", `{"port":65536}`, `helloworld:app.port is 65536: allowed is a whole number from 1 to 65535`},
 		{"app", `{"stopGrace":0}`, `helloworld:app.stopGrace is 0: allowed is a whole number of seconds from 1 to 3600`},
 		{"app", `{"startTimeout":"1m"}`, `helloworld:app.startTimeout is "1m": allowed is a whole number of seconds from 1 to 3600`},
-		{"app", `{"healthCommand":[]}`, `helloworld:app.healthCommand is []: allowed is a list of a command and its arguments`},
 		{"app", `{"healthCommand":"/app"}`, `helloworld:app.healthCommand is "/app": allowed is a list of a command and its arguments`},
 		{"app", `{"healthCommand":[""]}`, `helloworld:app.healthCommand is [""]: allowed is a list of a command and its arguments`},
+		{"app", `{"healthPath":"readyz"}`, `helloworld:app.healthPath is "readyz": allowed is a path such as /readyz`},
+		{"app", `{"healthTimeout":0}`, `helloworld:app.healthTimeout is 0: allowed is a whole number of seconds from 1 to 60`},
+		{"app", `{"healthTimeout":61}`, `helloworld:app.healthTimeout is 61: allowed is a whole number of seconds from 1 to 60`},
+		{"app", `{"probePath":"helloworld"}`, `helloworld:app.probePath is "helloworld": allowed is a path such as /helloworld`},
+		{"app", `{"probePath":"/a b"}`, `helloworld:app.probePath is "/a b": allowed is a path such as /helloworld`},
+		{"app", `{"probePath":"/%zz"}`, `helloworld:app.probePath is "/%zz": allowed is a path such as /helloworld`},
+		{"app", `{"probePath":"/readyz"}`, `helloworld:app.probePath is "/readyz": allowed is a path that clients reach at the service: the proxy keeps /healthz, /readyz, /metrics, /grafana/ from it`},
 		{"app", `{"env":{"A B":"c"}}`, `helloworld:app.env is {"A B":"c"}: allowed is an object of names and texts`},
 		{"app", `{"env":{"A":["c"]}}`, `helloworld:app.env is {"A":["c"]}: allowed is an object of names and texts`},
 		{"app", `{"env":["A=b"]}`, `helloworld:app.env is ["A=b"]: allowed is an object of names and texts`},
@@ -177,8 +185,7 @@ func TestABadValueIsRefusedWithKeyValueAndWhatIsAllowed(t *testing.T) {
 		{"proxy", `{"http":"both"}`, `helloworld:proxy.http is "both": allowed is redirect or serve`},
 		{"proxy", `{"httpPort":443}`, `helloworld:proxy.httpsPort is 443: allowed is a port that proxy.httpPort does not use`},
 		{"monitoring", `{"enabled":"maybe"}`, `helloworld:monitoring.enabled is "maybe": allowed is true or false`},
-		{"monitoring", `{"probePath":"helloworld"}`, `helloworld:monitoring.probePath is "helloworld": allowed is a path such as /helloworld`},
-		{"monitoring", `{"probePath":"/a b"}`, `helloworld:monitoring.probePath is "/a b": allowed is a path such as /helloworld`},
+		{"monitoring", `{"probePath":"/x"}`, `helloworld:monitoring.probePath is "/x": allowed is only app.probePath, which takes its place (pulumi config rm --path monitoring.probePath; pulumi config set --path app.probePath <value>)`},
 		{"monitoring", `{"retention":"soon"}`, `helloworld:monitoring.retention is "soon": allowed is a whole number of hours, days, weeks or years such as 15d`},
 		{"monitoring", `{"retention":"100y"}`, `helloworld:monitoring.retention is "100y": allowed is a whole number of hours`},
 		{"monitoring", `{"retention":"0d"}`, `helloworld:monitoring.retention is "0d": allowed is a whole number of hours`},
@@ -206,6 +213,38 @@ func TestABadValueIsRefusedWithKeyValueAndWhatIsAllowed(t *testing.T) {
 		_, err := Load(source(t, map[string]string{test.key: test.value}))
 		if err == nil || !strings.Contains(err.Error(), "\n"+test.want) {
 			t.Errorf("%s=%s: error is\n%v\nwant\n%s", test.key, test.value, err, test.want)
+		}
+	}
+}
+
+// TestTheProbeAsksForWhatClientsReach: a path is read as the proxy reads it.
+func TestTheProbeAsksForWhatClientsReach(t *testing.T) {
+	const off = `{"enabled":false}`
+	for _, test := range []struct {
+		path, monitoring string
+		refused          bool
+	}{
+		{"/", "", false},
+		{"/metrics", "", true},
+		{"/metrics?all=yes", "", true},
+		{"/metrics/", "", false},
+		{"/metrics2", "", false},
+		{"//healthz", "", true},
+		{"/%6detrics", "", true},
+		{"/x/../readyz", "", true},
+		{"/grafana", "", true},
+		{"/grafana/api/health", "", true},
+		{"/grafanas", "", false},
+		{"/grafana", off, false},
+		{"/metrics", off, true},
+	} {
+		values := map[string]string{"app": `{"probePath":"` + test.path + `"}`}
+		if test.monitoring != "" {
+			values["monitoring"] = test.monitoring
+		}
+		_, err := Load(source(t, values))
+		if refused := err != nil && strings.Contains(err.Error(), "app.probePath"); refused != test.refused || !refused && err != nil {
+			t.Errorf("%s, monitoring %s: %v", test.path, test.monitoring, err)
 		}
 	}
 }

@@ -185,6 +185,14 @@ func (r *reader) object(key, allowed string, validName func(string) bool) map[st
 	return texts
 }
 
+// moved refuses a key whose place another one has taken.
+func (r *reader) moved(old, new string) {
+	if value, ok := r.values[old]; ok {
+		r.refuse(old, value, fmt.Sprintf("only %s, which takes its place (pulumi config rm --path %s; pulumi config set --path %s <value>)", new, old, new))
+		delete(r.values, old)
+	}
+}
+
 func (r *reader) isSecret(key string) bool { return r.secret[key] }
 
 // refuse notes a value that is not allowed, and does not show it if it is secret.

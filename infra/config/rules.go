@@ -5,6 +5,7 @@ import (
 	"net/mail"
 	"net/netip"
 	"net/url"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,7 +18,7 @@ var (
 	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	retention    = regexp.MustCompile(`^([1-9][0-9]{0,4}[hd]|[1-9][0-9]{0,3}w|[1-9][0-9]?y)$`)
 	logRetention = regexp.MustCompile(`^([1-9][0-9]{0,3}d|[1-9][0-9]{0,2}w|[1-9][0-9]?y)$`)
-	path         = regexp.MustCompile(`^/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*$`)
+	pathText     = regexp.MustCompile(`^/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*$`)
 	size         = regexp.MustCompile(`^[1-9][0-9]{0,5}[MGT]B$`)
 )
 
@@ -25,9 +26,36 @@ func isNotEmpty(text string) bool     { return text != "" }
 func isVariableName(text string) bool { return variableName.MatchString(text) }
 func isHTTPMode(text string) bool     { return text == HTTPRedirect || text == HTTPServe }
 
-func isPath(text string) bool      { return path.MatchString(text) }
 func isRetention(text string) bool { return retention.MatchString(text) }
 func isSize(text string) bool      { return size.MatchString(text) }
+
+// isPath: what curl, nginx and Prometheus read alike.
+func isPath(text string) bool {
+	_, err := url.ParseRequestURI(text)
+	return err == nil && pathText.MatchString(text)
+}
+
+// PrivatePaths are the service's own affair: the proxy shows them to nobody outside.
+var PrivatePaths = []string{"/healthz", "/readyz", "/metrics"}
+
+// GrafanaPath is where the proxy serves Grafana, if that is there.
+const GrafanaPath = "/grafana/"
+
+// isKept tells whether the proxy would answer a path, as it reads it, by itself: it
+// is one of kept, or below one that ends with a slash.
+func isKept(text string, kept []string) bool {
+	asked, _, _ := strings.Cut(text, "?")
+	if decoded, err := url.PathUnescape(asked); err == nil {
+		asked = decoded
+	}
+	read := path.Clean(asked)
+	if strings.HasSuffix(asked, "/") && read != "/" {
+		read += "/"
+	}
+	return slices.ContainsFunc(kept, func(own string) bool {
+		return read == strings.TrimSuffix(own, "/") || strings.HasSuffix(own, "/") && strings.HasPrefix(read, own)
+	})
+}
 
 // isLogRetention: VictoriaLogs keeps whole days, and takes no more than a century.
 func isLogRetention(text string) bool { return logRetention.MatchString(text) }

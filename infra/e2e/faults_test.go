@@ -176,7 +176,7 @@ func refusedRevision(t *testing.T, p *project) {
 
 func wrongPort(t *testing.T, p *project) {
 	p.set(t, "app.env.PORT", "9000") // its own check passes there
-	failsSafely(t, p, func() { p.unset(t, "app.env") }, "does not answer: is app.port right?")
+	failsSafely(t, p, func() { p.unset(t, "app.env") }, "replica-1-", "is not ready after 5s", "Does it run, and is app.port right?", "the last lines of its log")
 }
 
 // retriedRevision stops the proxy while a revision is applied, and tries again

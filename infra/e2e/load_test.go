@@ -3,19 +3,30 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
 )
 
 const (
-	loadPause = 5 * time.Millisecond // of a client between two requests
-	loadLimit = 5 * time.Minute      // after which a load ends by itself
+	loadPause = 10 * time.Millisecond // of a client between two requests
+	loadLimit = 5 * time.Minute       // after which a load ends by itself
+)
+
+// What goes slowly takes slowTime, in slowSteps.
+const (
+	slowTime     = 4 * time.Second
+	slowSteps    = 40
+	uploadSize   = 3 << 20  // bytes
+	downloadSize = 12 << 20 // bytes: more than all buffers on the way hold
 )
 
 // load is constant traffic to the proxy. Every answer is counted, and everything
@@ -35,9 +46,9 @@ type client struct {
 	do   func() error
 }
 
-// startLoad sends GET and, unless safeOnly, POST requests over HTTP/2, over kept
-// connections that forgive no unannounced end, and over a new connection each
-// time.
+// startLoad sends GET requests over HTTP/2, over kept connections that forgive no
+// unannounced end, and over a new connection each time. Unless safeOnly it sends what
+// cannot be sent again, too: POST requests, slow uploads and slow downloads.
 func (p *project) startLoad(safeOnly bool) *load {
 	l := &load{stop: make(chan struct{})}
 	address := fmt.Sprintf("127.0.0.1:%d", p.httpsPort)
@@ -47,7 +58,8 @@ func (p *project) startLoad(safeOnly bool) *load {
 		newConnectionClient(address),
 	}
 	if !safeOnly {
-		clients = append(clients, keptClient(address, http.MethodPost, 405))
+		clients = append(clients, keptClient(address, http.MethodPost, 405),
+			uploadClient(address), uploadClient(address), downloadClient(address), downloadClient(address))
 	}
 	for _, c := range clients {
 		l.clients.Go(func() { l.run(c) })
@@ -159,6 +171,127 @@ func keptClient(address, method string, status int) client {
 		}
 		return err
 	}}
+}
+
+// uploadClient sends a body slowly, over a new connection each time.
+func uploadClient(address string) client {
+	return client{"slow upload", func() error { return upload(address, uploadSize, slowTime) }}
+}
+
+// upload sends a body of so many bytes in that time, and expects the service to have
+// all of it.
+func upload(address string, size int, over time.Duration) error {
+	request, err := http.NewRequest(http.MethodPost, "https://"+address+"/upload", &slowReader{io.LimitReader(zeros{}, int64(size)), size, over})
+	if err != nil {
+		return err
+	}
+	request.ContentLength = int64(size)
+	response, err := oneConnection().Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err == nil && (response.StatusCode != 200 || string(body) != strconv.Itoa(size)) {
+		err = fmt.Errorf("%s: %s", response.Status, bytes.TrimSpace(body))
+	}
+	return err
+}
+
+// downloadClient reads a body slowly, over a new connection each time.
+func downloadClient(address string) client {
+	return client{"slow download", func() error {
+		response, err := oneConnection().Get(fmt.Sprintf("https://%s/download?bytes=%d", address, downloadSize))
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		read, err := io.Copy(io.Discard, &slowReader{response.Body, downloadSize, slowTime})
+		if err == nil && (response.StatusCode != 200 || read != downloadSize) {
+			err = fmt.Errorf("%s, %d bytes", response.Status, read)
+		}
+		return err
+	}}
+}
+
+// oneConnection is a client that sends one request over a connection, and buffers
+// little of the answer.
+func oneConnection() *http.Client {
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		connection, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if tcp, ok := connection.(*net.TCPConn); ok {
+			err = tcp.SetReadBuffer(64 << 10)
+		}
+		return connection, err
+	}
+	return &http.Client{
+		Transport: &http.Transport{TLSClientConfig: insecure(), DisableKeepAlives: true, DialContext: dial},
+		Timeout:   time.Minute,
+	}
+}
+
+// slowReader gives what it reads, size bytes, in steps over that time.
+type slowReader struct {
+	io.Reader
+	size int
+	over time.Duration
+}
+
+func (r *slowReader) Read(p []byte) (int, error) {
+	step := min(len(p), r.size/slowSteps)
+	n, err := io.ReadFull(r.Reader, p[:step])
+	time.Sleep(time.Duration(int64(r.over) * int64(n) / int64(r.size)))
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// slowRoutes are added to the copy's service: they take and give large bodies, and
+// wait. They are neither logged nor counted.
+const slowRoutes = `package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+func withSlowRoutes(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/upload":
+			n, err := io.Copy(io.Discard, r.Body)
+			if err != nil {
+				panic(err)
+			}
+			fmt.Fprint(w, n)
+		case "/download":
+			size, _ := strconv.Atoi(r.FormValue("bytes"))
+			w.Header().Set("Content-Length", strconv.Itoa(size))
+			for chunk := make([]byte, 64<<10); size > 0; size -= len(chunk) {
+				if _, err := w.Write(chunk[:min(size, len(chunk))]); err != nil {
+					return
+				}
+			}
+		case "/wait":
+			seconds, _ := strconv.Atoi(r.FormValue("seconds"))
+			time.Sleep(time.Duration(seconds) * time.Second)
+			fmt.Fprint(w, "waited")
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+`
+
+// addSlowRoutes gives the service of the copy what the load asks for.
+func (p *project) addSlowRoutes(tb testing.TB) {
+	tb.Helper()
+	p.write(tb, "app/slow.go", slowRoutes)
+	p.edit(tb, "app/serve.go", "newHandler(s.replica, &ready, logger), logger)", "withSlowRoutes(newHandler(s.replica, &ready, logger)), logger)")
 }
 
 func expect(response *http.Response, status int) error {

@@ -112,6 +112,8 @@ func (p *project) copyFrom(tb testing.TB, root string) {
 		tb.Fatal(err)
 	}
 	p.write(tb, "Pulumi."+p.stack+".yaml", fmt.Sprintf(`config:
+  helloworld:app:
+    probePath: /helloworld
   helloworld:proxy:
     bind: 127.0.0.1
     httpPort: %d
@@ -120,6 +122,7 @@ func (p *project) copyFrom(tb testing.TB, root string) {
     prometheusPort: %d
     alertmanagerPort: %d
 `, p.httpPort, p.httpsPort, p.prometheusPort, p.alertmanagerPort))
+	p.addSlowRoutes(tb)
 	p.git(tb, "init", "--quiet")
 	p.git(tb, "add", "--all")
 	p.git(tb, "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "--quiet", "--message", "copy")

@@ -169,6 +169,45 @@ func TestAContainerThatIsGoneOrEndsAgainAndAgainIsNotWaitedFor(t *testing.T) {
 	}
 }
 
+// TestWithoutACommandAContainerIsReadyOnceItRunsSteadily: also where the engine's clock
+// is ahead.
+func TestWithoutACommandAContainerIsReadyOnceItRunsSteadily(t *testing.T) {
+	started := map[string]time.Time{"old": time.Now().Add(-time.Hour), "new": time.Now(), "ahead": time.Now().Add(time.Hour)}
+	paths := map[string]func() any{"/_ping": always("OK")}
+	for name, at := range started {
+		paths["/"+name+"/json"] = always(object{"Id": name, "Name": "/" + name,
+			"State":      object{"Status": "running", "Running": true, "StartedAt": at.Format(time.RFC3339Nano)},
+			"Config":     object{"Labels": object{workload.PidsLabel: "100"}},
+			"HostConfig": object{"PidsLimit": 100},
+		})
+	}
+	restarts := 0
+	paths["/crashing/json"] = func() any {
+		restarts++
+		return object{"Id": "crashing", "Name": "/crashing", "RestartCount": restarts / 5,
+			"State":      object{"Status": "running", "Running": true, "StartedAt": time.Now().Format(time.RFC3339Nano)},
+			"Config":     object{"Labels": object{workload.PidsLabel: "100"}},
+			"HostConfig": object{"PidsLimit": 100},
+		}
+	}
+	e := answers(t, paths)
+	for _, test := range []struct {
+		name   string
+		waited bool
+	}{{"new", true}, {"ahead", true}, {"old", false}} {
+		start := time.Now()
+		if err := e.AwaitReady(test.name, nil, time.Minute); err != nil {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		if waited := time.Since(start) > steadyAfter/2; waited != test.waited {
+			t.Errorf("%s: it was waited for is %v, want %v", test.name, waited, test.waited)
+		}
+	}
+	if err := e.AwaitReady("crashing", nil, time.Minute); err == nil || !strings.Contains(err.Error(), "container crashing ends again and again") {
+		t.Errorf("error is %v", err)
+	}
+}
+
 func TestAPortIsRefusedOnlyIfSomebodyElseHasIt(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -14,15 +14,17 @@ import (
 const (
 	readyPause  = 100 * time.Millisecond // between two questions
 	maxRestarts = 3                      // a container that ends this often will not become ready
+	steadyAfter = time.Second            // a container that has run this long did not end at once
 )
 
-// AwaitReady waits until the command succeeds inside the container, at most for
-// limit. It starts a container that somebody stopped. Its error says how the
-// container fares, with the last lines of its log.
+// AwaitReady waits until the command succeeds inside the container or, if there is
+// none, until the container has run for a moment, at most for limit. It starts a
+// container that somebody stopped. Its error says how the container fares, with the
+// last lines of its log.
 func (e *Engine) AwaitReady(id string, command []string, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	check := &readiness{engine: e, id: id, command: command, restarts: -1}
+	check := &readiness{engine: e, id: id, command: command, restarts: -1, steady: min(steadyAfter, limit/2)}
 	for {
 		if ready, err := check.once(ctx); ready || err != nil {
 			return err
@@ -43,6 +45,9 @@ type readiness struct {
 	name     string
 	output   string // of the last check
 	restarts int    // before the first check; -1 until then
+	steady   time.Duration
+	started  string    // when it last started, by the engine's clock
+	seen     time.Time // when that was seen
 }
 
 // once returns an error only if there is no use in waiting.
@@ -70,6 +75,12 @@ func (r *readiness) once(ctx context.Context) (bool, error) {
 	case !found.State.Running || found.State.Restarting:
 		return false, nil
 	}
+	if len(r.command) == 0 {
+		if !r.runsSteadily(found.State.StartedAt) {
+			return false, nil
+		}
+		return true, r.engine.limitPids(ctx, found)
+	}
 	code, output, err := r.engine.run(ctx, r.id, r.command)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -82,6 +93,16 @@ func (r *readiness) once(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	return true, r.engine.limitPids(ctx, found)
+}
+
+// runsSteadily tells whether a running container, which last started then, has run for
+// a moment: as its start says or, where the engine's clock is another one, as was seen.
+func (r *readiness) runsSteadily(started string) bool {
+	if r.started != started {
+		r.started, r.seen = started, time.Now()
+	}
+	start, err := time.Parse(time.RFC3339Nano, started)
+	return err == nil && time.Since(start) > r.steady || time.Since(r.seen) > r.steady
 }
 
 // run runs a command inside a container and returns its exit code and output.

@@ -14,6 +14,9 @@ import (
 // reportLines is how much of a log a report shows.
 const reportLines = "20"
 
+// Report says how a container fares: its state and the last lines of its log.
+func (e *Engine) Report(id string) string { return e.report(id, "") }
+
 // report says how a container fares: its state, the last output of its health
 // command and the last lines of its log.
 func (e *Engine) report(id, lastCheck string) string {

@@ -41,6 +41,7 @@ type Images struct {
 // Service is what is reached at URL.
 type Service struct {
 	URL       string             // without a path
+	ProbePath string             // what a client asks for
 	Domain    string             // name in the certificate
 	Authority pulumi.StringInput // PEM of who signed it
 	Alias     string             // name on the stack's network that resolves to every replica

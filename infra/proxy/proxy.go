@@ -6,6 +6,8 @@ package proxy
 import (
 	_ "embed"
 	"fmt"
+	"regexp"
+	"time"
 
 	"helloworld/infra/config"
 	"helloworld/infra/workload"
@@ -50,13 +52,14 @@ type Args struct {
 	Stack     *workload.Stack
 	Image     pulumi.StringInput // id of an image with nginx 1.27.4 or newer, sh, curl and flock
 	Proxy     config.Proxy
-	AppPort   int                     // TCP port of the replicas
-	StopGrace int                     // seconds a replica has to end its requests
+	App       config.App              // what the replicas are asked, and how long they have
 	Replicas  pulumi.StringArrayInput // host names of the replicas
 	Authority pulumi.StringInput      // PEM
 	Cert      pulumi.StringInput      // PEM
 	Key       pulumi.StringInput      // PEM, secret
 	Grafana   bool                    // whether Grafana is there, to be served at /grafana/
+	// Report says how the container of a replica fares.
+	Report func(container string) string
 }
 
 // Proxy is a running nginx.
@@ -158,10 +161,9 @@ func apply(ctx *pulumi.Context, args Args, p *Proxy, revisions workload.Revision
 	rendered := pulumi.All(args.Replicas, args.Cert, args.Authority).ApplyT(func(values []any) (revision, error) {
 		return render(settings{
 			proxy:       args.Proxy,
-			appPort:     args.AppPort,
-			stopGrace:   args.StopGrace,
+			app:         args.App,
 			grafana:     args.Grafana,
-			servers:     values[0].([]string),
+			replicas:    values[0].([]string),
 			certificate: values[1].(string),
 			authority:   values[2].(string),
 		}, revisions.RevisionID)
@@ -179,8 +181,33 @@ func apply(ctx *pulumi.Context, args Args, p *Proxy, revisions workload.Revision
 			"tls.key":      args.Key,
 		},
 		Env: map[string]pulumi.StringInput{
-			"DOMAIN": pulumi.String(args.Proxy.Domain),
-			"PORT":   pulumi.Sprintf("%d", HTTPSPort),
+			"SERVERS":        part(func(r revision) string { return r.servers }),
+			"DOMAIN":         pulumi.String(args.Proxy.Domain),
+			"PORT":           pulumi.Sprintf("%d", HTTPSPort),
+			"HEALTH_PATH":    pulumi.String(args.App.HealthPath),
+			"PROBE_PATH":     pulumi.String(args.App.ProbePath),
+			"HEALTH_TIMEOUT": pulumi.Sprintf("%d", args.App.HealthTimeout),
+			"START_TIMEOUT":  pulumi.Sprintf("%d", args.App.StartTimeout),
+			"STOP_GRACE":     pulumi.Sprintf("%d", args.App.StopGrace),
 		},
-	}, pulumi.Parent(p))
+		Required: "SERVERS",
+		Explain:  args.explain,
+	}, pulumi.Parent(p), pulumi.Timeouts(&pulumi.CustomTimeouts{Create: args.limit().String()}))
+}
+
+// refused finds the replica that a revision's log says is refused.
+var refused = regexp.MustCompile(`revision \S+: replica ([^: ]+):`)
+
+// explain says how the replica fares that a revision refuses.
+func (args Args) explain(log string) string {
+	found := refused.FindStringSubmatch(log)
+	if found == nil {
+		return ""
+	}
+	return "\n" + found[1] + ": " + args.Report(found[1])
+}
+
+// limit is how long a revision may take: the one before may have to end first.
+func (args Args) limit() time.Duration {
+	return time.Duration(2*args.App.StartTimeout+args.App.StopGrace)*time.Second + 10*time.Minute
 }

@@ -16,16 +16,14 @@ var nginxTemplate string
 var nginxConf = template.Must(template.New("nginx.conf").Parse(nginxTemplate))
 
 // keepaliveMin is how long a connection that was just busy outlives a reload.
-const keepaliveMin = "300ms"
+const keepaliveMin = "1s"
 
 // settings is what a rendered configuration depends on.
 type settings struct {
-	proxy   config.Proxy
-	appPort int
-	// stopGrace is how long in seconds a replica has to end its requests.
-	stopGrace int
-	grafana   bool     // whether Grafana is served
-	servers   []string // host names of the replicas
+	proxy    config.Proxy
+	app      config.App
+	grafana  bool     // whether Grafana is served
+	replicas []string // host names
 	// Certificates change a revision as much as the text does.
 	certificate, authority string // PEM
 }
@@ -35,6 +33,7 @@ type revision struct {
 	id          string
 	nginxConf   string
 	serversConf string
+	servers     string // host:port of each replica, with a space between
 }
 
 type page struct {
@@ -55,25 +54,25 @@ var errorPages = []page{
 	{Code: 504, Message: "the replicas took too long", Again: true},
 }
 
-// privatePaths are the service's own affair: nobody outside sees them.
-var privatePaths = []string{"/healthz", "/readyz", "/metrics"}
-
 // render returns the revision for the settings, named by what it consists of: the
 // same settings give the same revision.
 func render(s settings, name func(parts ...string) string) (revision, error) {
-	var servers strings.Builder
+	var servers []string
+	var conf strings.Builder
 	// No replica is judged by single failures, or a few bad requests would take all
 	// of them out: the engine's name server knows which ones live.
-	for _, server := range s.servers {
-		fmt.Fprintf(&servers, "server %s:%d resolve max_fails=0;\n", server, s.appPort)
+	for _, replica := range s.replicas {
+		server := fmt.Sprintf("%s:%d", replica, s.app.Port)
+		servers = append(servers, server)
+		fmt.Fprintf(&conf, "server %s resolve max_fails=0;\n", server)
 	}
 	draft, err := execute(s, "")
 	if err != nil {
 		return revision{}, err
 	}
-	id := name(draft, servers.String(), s.certificate, s.authority)
+	id := name(draft, conf.String(), s.certificate, s.authority)
 	text, err := execute(s, id)
-	return revision{id: id, nginxConf: text, serversConf: servers.String()}, err
+	return revision{id: id, nginxConf: text, serversConf: conf.String(), servers: strings.Join(servers, " ")}, err
 }
 
 func execute(s settings, id string) (string, error) {
@@ -82,8 +81,8 @@ func execute(s settings, id string) (string, error) {
 		"Revision":        id,
 		"Folder":          folder + "/" + id,
 		"KeepaliveMin":    keepaliveMin,
-		"StopGrace":       s.stopGrace,
-		"RequestTimeout":  max(1, s.stopGrace*9/10),
+		"StopGrace":       s.app.StopGrace,
+		"RequestTimeout":  max(1, s.app.StopGrace*9/10),
 		"ServerNames":     strings.Join(serverNames(s.proxy), " "),
 		"Redirect":        s.proxy.HTTP == config.HTTPRedirect,
 		"HTTPSPortSuffix": portSuffix(s.proxy.HTTPSPort),
@@ -92,10 +91,10 @@ func execute(s settings, id string) (string, error) {
 		"MetricsPort":     MetricsPort,
 		"Status":          statusFolder + "/" + StatusSocket,
 		"StatusPath":      StatusPath,
-		"Replicas":        len(s.servers),
+		"Replicas":        len(s.replicas),
 		"Grafana":         s.grafana,
 		"Errors":          errorPages,
-		"Private":         privatePaths,
+		"Private":         config.PrivatePaths,
 	})
 	if err != nil {
 		return "", fmt.Errorf("render nginx.conf: %w", err)

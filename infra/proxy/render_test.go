@@ -10,12 +10,12 @@ import (
 
 var rendered = map[string]settings{
 	"redirect": {
-		proxy:   config.Proxy{Domain: "localhost", HTTPSPort: 443, HTTP: config.HTTPRedirect},
-		appPort: 8000, stopGrace: 20, servers: []string{"replica-1", "replica-2"}, certificate: "CERT", authority: "CA",
+		proxy: config.Proxy{Domain: "localhost", HTTPSPort: 443, HTTP: config.HTTPRedirect},
+		app:   config.App{Port: 8000, StopGrace: 20}, replicas: []string{"replica-1", "replica-2"}, certificate: "CERT", authority: "CA",
 	},
 	"serve": {
-		proxy:   config.Proxy{Domain: "www.example.com", Names: []string{"example.com", "192.0.2.1"}, HTTPSPort: 8443, HTTP: config.HTTPServe},
-		appPort: 9000, stopGrace: 1, grafana: true, servers: []string{"replica-1"}, certificate: "CERT", authority: "CA",
+		proxy: config.Proxy{Domain: "www.example.com", Names: []string{"example.com", "192.0.2.1"}, HTTPSPort: 8443, HTTP: config.HTTPServe},
+		app:   config.App{Port: 9000, StopGrace: 1}, grafana: true, replicas: []string{"replica-1"}, certificate: "CERT", authority: "CA",
 	},
 }
 
@@ -39,9 +39,9 @@ func TestTheRevisionFollowsEverythingItDependsOn(t *testing.T) {
 		"nothing":     func(*settings) {},
 		"https port":  func(s *settings) { s.proxy.HTTPSPort = 8443 },
 		"names":       func(s *settings) { s.proxy.Names = []string{"example.com"} },
-		"grace":       func(s *settings) { s.stopGrace = 5 },
-		"port":        func(s *settings) { s.appPort = 8001 },
-		"replicas":    func(s *settings) { s.servers = []string{"replica-1"} },
+		"grace":       func(s *settings) { s.app.StopGrace = 5 },
+		"port":        func(s *settings) { s.app.Port = 8001 },
+		"replicas":    func(s *settings) { s.replicas = []string{"replica-1"} },
 		"certificate": func(s *settings) { s.certificate = "OTHER" },
 		"authority":   func(s *settings) { s.authority = "OTHER" },
 		"domain":      func(s *settings) { s.proxy.Domain = "example.com" },

@@ -18,8 +18,8 @@ type Args struct {
 	Image pulumi.StringInput // id of the service's image on the engine
 	App   config.App
 	Count int
-	// AwaitReady waits until the command succeeds inside the container with the
-	// id, at most for limit.
+	// AwaitReady waits until the container with the id runs and, if there is a
+	// command, that succeeds inside it, at most for limit.
 	AwaitReady func(id string, command []string, limit time.Duration) error
 }
 
@@ -43,7 +43,8 @@ const (
 // Alias is a name on the stack's network that resolves to every replica.
 const Alias = "replicas"
 
-// New makes the replicas; each must become ready within the start timeout.
+// New makes the replicas; each must run, and its health command succeed, within the
+// start timeout. Whether they answer is asked before the proxy takes them.
 func New(ctx *pulumi.Context, name string, args Args, opts ...pulumi.ResourceOption) (*Replicas, error) {
 	r := &Replicas{}
 	if err := ctx.RegisterComponentResource("helloworld:replicas:Replicas", name, r, opts...); err != nil {
@@ -81,23 +82,30 @@ func nameWhenReady(ctx *pulumi.Context, args Args, container *docker.Container) 
 
 func describe(args Args, replica string) workload.Description {
 	return workload.Description{
-		Component:  "replica",
-		Image:      args.Image,
-		Hostname:   replica,
-		Env:        environment(args.App, replica),
-		Tmpfs:      []string{"/tmp"},
-		Aliases:    []string{Alias},
-		Memory:     args.App.Memory,
-		CPUs:       args.App.CPUs,
-		Pids:       args.App.Pids,
-		StopSignal: "SIGTERM",
-		StopGrace:  args.App.StopGrace,
-		Health: &workload.Health{
-			Command:  args.App.HealthCommand,
-			Interval: healthInterval,
-			Timeout:  healthTimeout,
-			Retries:  healthRetries,
-		},
+		Component: "replica",
+		Image:     args.Image,
+		Hostname:  replica,
+		Env:       environment(args.App, replica),
+		Tmpfs:     []string{"/tmp"},
+		Aliases:   []string{Alias},
+		Memory:    args.App.Memory,
+		CPUs:      args.App.CPUs,
+		Pids:      args.App.Pids,
+		StopGrace: args.App.StopGrace,
+		Health:    health(args.App),
+	}
+}
+
+// health is nil without a command.
+func health(app config.App) *workload.Health {
+	if len(app.HealthCommand) == 0 {
+		return nil
+	}
+	return &workload.Health{
+		Command:  app.HealthCommand,
+		Interval: healthInterval,
+		Timeout:  healthTimeout,
+		Retries:  healthRetries,
 	}
 }
 

@@ -24,23 +24,25 @@ func (s *Stack) attempt(name string) int {
 	return attempt
 }
 
-// runOnce runs the description as a one-shot that is called name, and returns it with
-// value once it has succeeded.
-func runOnce(ctx *pulumi.Context, stack *Stack, name string, d Description, value pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+// runOnce runs the description as a one-shot that is called name.
+func runOnce(ctx *pulumi.Context, stack *Stack, name string, d Description, opts ...pulumi.ResourceOption) (*docker.Container, error) {
 	d.Component = name
 	d.OneShot, d.Attempt = true, stack.attempt(name)
-	container, err := Run(ctx, stack, name, d, opts...)
-	if err != nil {
-		return pulumi.StringOutput{}, err
-	}
-	return whenSucceeded(container, "the "+strings.ReplaceAll(name, "-", " "), value), nil
+	return Run(ctx, stack, name, d, opts...)
 }
 
+// inWords is how messages call the one-shot of that name.
+func inWords(name string) string { return "the " + strings.ReplaceAll(name, "-", " ") }
+
 // whenSucceeded returns the value once the one-shot has succeeded, or an error with
-// its log: the provider takes a container that failed for a good one.
-func whenSucceeded(oneShot *docker.Container, what string, value pulumi.StringInput) pulumi.StringOutput {
+// its log, and with what explain says of it if there is one: the provider takes a
+// container that failed for a good one.
+func whenSucceeded(oneShot *docker.Container, what string, value pulumi.StringInput, explain func(log string) string) pulumi.StringOutput {
 	return pulumi.All(value, oneShot.ExitCode, oneShot.ContainerLogs).ApplyT(func(values []any) (string, error) {
 		value, code, log := values[0].(string), values[1].(int), values[2].(string)
+		if code != 0 && explain != nil {
+			log += explain(log)
+		}
 		if code != 0 {
 			return "", fmt.Errorf("%s failed (exit code %d), what it was to change is as it was before:\n%s", what, code, log)
 		}
@@ -51,5 +53,9 @@ func whenSucceeded(oneShot *docker.Container, what string, value pulumi.StringIn
 // Check runs the description as a one-shot, and returns the id of its image once that
 // has succeeded: what takes the image then is not replaced by what cannot run.
 func Check(ctx *pulumi.Context, stack *Stack, d Description, opts ...pulumi.ResourceOption) (pulumi.StringInput, error) {
-	return runOnce(ctx, stack, d.Component, d, d.Image, opts...)
+	container, err := runOnce(ctx, stack, d.Component, d, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return whenSucceeded(container, inWords(d.Component), d.Image, nil), nil
 }

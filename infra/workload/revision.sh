@@ -15,6 +15,8 @@ umask 077
 cd "$PREFIX"
 switched=
 why=
+patience=60 # seconds in which another revision must have been applied
+pause=0.05  # seconds between two tries
 
 say() { echo "revision $REVISION: $*"; }
 
@@ -23,7 +25,7 @@ try() {
     end=$(($(date +%s) + $1)); shift
     until "$@"; do
         [ "$(date +%s)" -lt "$end" ] || return 1
-        sleep 0.05
+        sleep "$pause"
     done
 }
 
@@ -54,7 +56,7 @@ fail() {
 # may have left another one behind.
 begin() {
     exec 9>lock
-    try 60 flock -n 9 || fail "another revision is being applied"
+    try "$patience" flock -n 9 || fail "another revision is being applied"
     mkdir -p "$REVISION"
     cp -r /revision/. "$REVISION"
     rm -rf /revision 2>/dev/null || true # where the user may
@@ -71,9 +73,10 @@ apply() { # FOLDER: tests it, switches to it, waits until it is live, probes
     try 10 probe || fail "$why"
 }
 
-finish() { # this revision is the good one, and the only one
+finish() { # this revision is the good one, and the only one; the next one may begin
     point good "$REVISION"
     for folder in */; do
         case ${folder%/} in bootstrap | current | good | "$REVISION") ;; *) rm -rf "$folder" ;; esac
     done
+    exec 9>&-
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -38,6 +39,11 @@ type Revision struct {
 	ID    pulumi.StringInput            // another ID is another revision
 	Files map[string]pulumi.StringInput // content by name
 	Env   map[string]pulumi.StringInput // further environment of the script
+	// Required is the name in Env of what must not change without a revision, as it
+	// would where --target leaves the one-shot out. May be empty.
+	Required string
+	// Explain returns what else there is to say of a failure with this log. May be nil.
+	Explain func(log string) string
 }
 
 // Current is the path, whatever the revision, of the main file of the one that
@@ -71,7 +77,28 @@ func (r Revisions) Apply(ctx *pulumi.Context, stack *Stack, name string, d Descr
 	for _, file := range slices.Sorted(maps.Keys(revision.Files)) {
 		d.Files = append(d.Files, File{Path: uploads + file, Content: revision.Files[file]})
 	}
-	return runOnce(ctx, stack, name, d, revision.ID, opts...)
+	container, err := runOnce(ctx, stack, name, d, opts...)
+	if err != nil {
+		return pulumi.StringOutput{}, err
+	}
+	what := inWords(name)
+	applied := whenSucceeded(container, what, revision.ID, revision.Explain)
+	if revision.Required == "" {
+		return applied, nil
+	}
+	return revision.whenNotLeftOut(applied, container, what), nil
+}
+
+// whenNotLeftOut returns the id unless the container, left out of this update, knows
+// another value of what is required. The error keeps what it knows from being removed.
+func (r Revision) whenNotLeftOut(id pulumi.StringOutput, container *docker.Container, what string) pulumi.StringOutput {
+	return pulumi.All(id, container.Envs, r.Env[r.Required]).ApplyT(func(values []any) (string, error) {
+		id, env, value := values[0].(string), values[1].([]string), values[2].(string)
+		if !slices.Contains(env, r.Required+"="+value) {
+			return "", fmt.Errorf("%s was left out of this update by --target or --exclude, but it must follow what changes: what served before serves on, and nothing was removed. Update everything, or %s too", what, what)
+		}
+		return id, nil
+	}).(pulumi.StringOutput)
 }
 
 // Share adds to a description what all that deals with the revisions has: the volume,

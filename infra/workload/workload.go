@@ -33,9 +33,9 @@ type Description struct {
 	Memory       int      // limit in MB, swap included
 	CPUs         float64  // limit in cores; 0 is all there are
 	Pids         int      // limit of processes and threads
-	StopSignal   string
-	StopGrace    int  // seconds from StopSignal to SIGKILL
-	Alone        bool // the old one goes before the new one comes, as if it published a port
+	StopSignal   string   // the image's own if empty, else SIGTERM
+	StopGrace    int      // seconds from StopSignal to SIGKILL
+	Alone        bool     // the old one goes before the new one comes, as if it published a port
 
 	// OneShot runs to its end while the stack is deployed: among the processes and
 	// in the network of the container with the id Joins, or without a network. It

@@ -17,13 +17,13 @@ func urls(ctx context.Context, s stack) error {
 }
 
 func (v view) printURLs() {
-	url := v.known.output("url")
+	url := v.known.output("probeUrl")
 	if url == "" {
 		return // nothing runs, or the last update failed
 	}
-	fmt.Printf("The service is at %s/helloworld\n", url)
-	fmt.Printf("  curl -k %s/helloworld\n", url)
-	fmt.Printf("  curl --cacert .pulumi/ca-%s.pem %s/helloworld\n", v.stack.name, url)
+	fmt.Printf("The service is at %s\n", url)
+	fmt.Printf("  curl -k %s\n", url)
+	fmt.Printf("  curl --cacert .pulumi/ca-%s.pem %s\n", v.stack.name, url)
 	if grafana := v.known.output("grafanaUrl"); grafana != "" {
 		fmt.Printf("Dashboards are at %s (user admin, password: pulumi stack output grafanaPassword --show-secrets)\n", grafana)
 	}
