@@ -76,6 +76,10 @@ logs: ## follow the logs of all containers; SERVICE=proxy,replica SINCE=10m GREP
 test: tools ## run all tests, the end-to-end tests on the real engine included
 	@(cd app && go test ./...)
 	go test $$(go list ./infra/... ./tools/... | grep -v /e2e)
+	for program in infra tools/stack; do # linked once for all tests
+		GOFLAGS='-trimpath -buildvcs=false' go build -o $(LOCAL)/e2e/ ./$$program
+	done
+	mv $(LOCAL)/e2e/infra $(LOCAL)/e2e/program
 	go test -timeout 75m -parallel 2 -v ./infra/e2e
 
 bench: tools ## time up, scaling, a new version and destroy, against one docker run

@@ -58,6 +58,8 @@ func newProject(tb testing.TB, stack string) *project {
 		"PULUMI_CONFIG_PASSPHRASE_FILE="+p.dir+"/.pulumi/passphrase",
 		// The tests' own: what they are called with is for the outer make.
 		"MAKEFLAGS=", "MAKELEVEL=", "PULUMI_OPTION_COLOR=never",
+		// What is built is the same wherever the copy lies: linked once for all tests.
+		"GOFLAGS=-trimpath -buildvcs=false",
 	)
 	p.copyFrom(tb, root)
 	tb.Cleanup(func() { p.cleanUp(tb) })
@@ -100,6 +102,14 @@ func (p *project) copyFrom(tb testing.TB, root string) {
 			tb.Fatal(err)
 		}
 		p.writeMode(tb, name, string(text), info.Mode().Perm())
+	}
+	for _, program := range []string{"program", "bin/stack"} {
+		text, err := os.ReadFile(filepath.Join(root, ".pulumi/e2e", filepath.Base(program)))
+		if err == nil {
+			p.writeMode(tb, ".pulumi/"+program, string(text), 0o755)
+		} else if !os.IsNotExist(err) {
+			tb.Fatal(err)
+		}
 	}
 	// What make brought before is used again; what the stand-ins are is known.
 	if err := os.MkdirAll(filepath.Join(p.dir, ".pulumi"), 0o755); err != nil {
