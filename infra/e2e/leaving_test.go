@@ -16,6 +16,7 @@ import (
 // long requests are under way: all of these are answered first. Replicas are told so by
 // the signal that their image names.
 func TestLeaving(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, "leaving")
 	p.edit(t, "app/Dockerfile", "STOPSIGNAL SIGTERM", "STOPSIGNAL SIGUSR1")
 	p.edit(t, "app/main.go", "syscall.SIGINT, syscall.SIGTERM)", "syscall.SIGINT)")

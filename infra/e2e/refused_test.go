@@ -8,6 +8,7 @@ import (
 // TestRefused: no version gets traffic before it has shown that it serves, however
 // long that takes, and no update leaves the proxy behind.
 func TestRefused(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, "refused")
 	p.start(t, "monitoring.enabled", "false", "logging.enabled", "false")
 	for _, step := range []struct {
