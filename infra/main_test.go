@@ -241,22 +241,32 @@ func TestGrafanaFetchesAPluginForLogsAlone(t *testing.T) {
 	}
 }
 
-// TestCAdvisorFindsTheLayers: files below /rootfs, and a socket where it is.
+// TestCAdvisorFindsTheLayers: files below /rootfs, or over a socket that only the
+// filter has.
 func TestCAdvisorFindsTheLayers(t *testing.T) {
 	for _, test := range []struct {
-		host calmHost
-		want string
-	}{{calmHost{}, "/rootfs/var/lib/docker/image"}, {calmHost{containerd: true}, "/run/containerd/containerd.sock"}} {
+		host                          calmHost
+		container, mounted, elsewhere string
+	}{
+		{calmHost{}, "cadvisor", "/var/lib/docker/image", "engine-filter"},
+		{calmHost{containerd: true}, "engine-filter", "/run/containerd/containerd.sock", "cadvisor"},
+	} {
 		r := &recorder{}
 		if err := run(r, settings(t), test.host); err != nil {
 			t.Fatal(err)
 		}
-		var targets []string
-		for _, mount := range r.inputs(t, containerType, "helloworld-test-cadvisor")["mounts"].ArrayValue() {
-			targets = append(targets, mount.ObjectValue()["target"].StringValue())
+		sources := func(name string) []string {
+			var sources []string
+			for _, mount := range r.inputs(t, containerType, "helloworld-test-"+name)["mounts"].ArrayValue() {
+				sources = append(sources, mount.ObjectValue()["source"].StringValue())
+			}
+			return sources
 		}
-		if !slices.Contains(targets, test.want) {
-			t.Errorf("it has %q, not %s", targets, test.want)
+		if got := sources(test.container); !slices.Contains(got, test.mounted) {
+			t.Errorf("%s has %q, not %s", test.container, got, test.mounted)
+		}
+		if got := sources(test.elsewhere); slices.Contains(got, test.mounted) {
+			t.Errorf("%s has %s too: %q", test.elsewhere, test.mounted, got)
 		}
 	}
 }

@@ -76,7 +76,7 @@ func (e *Engine) Socket() string {
 	return "/var/run/docker.sock"
 }
 
-// containerd's socket, on the hosts of engines that leave their images to it.
+// containerd's socket, where an engine that leaves its images to it does not tell.
 const containerdSocket = "/run/containerd/containerd.sock"
 
 // Layers is from where, on the engine's host, the layers of a container are known:
@@ -89,10 +89,18 @@ func (e *Engine) Layers() (folder, socket string, err error) {
 	}
 	for _, status := range info.DriverStatus {
 		if status[0] == "driver-type" && strings.HasPrefix(status[1], "io.containerd.snapshotter") {
-			return "", containerdSocket, nil
+			return "", containerdAddress(info), nil
 		}
 	}
 	return filepath.Join(info.DockerRootDir, "image"), "", nil
+}
+
+// containerdAddress is where, on the engine's host, the engine reaches containerd.
+func containerdAddress(info system.Info) string {
+	if info.Containerd == nil || info.Containerd.Address == "" {
+		return containerdSocket
+	}
+	return strings.TrimPrefix(info.Containerd.Address, "unix://")
 }
 
 // LogFiles is the folder, on the engine's host, with a folder of log files for each

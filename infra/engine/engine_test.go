@@ -250,18 +250,19 @@ func freePort(t *testing.T) int {
 }
 
 func TestLayersAreWhereTheEngineKeepsThem(t *testing.T) {
+	snapshotter := [][2]string{{"driver-type", "io.containerd.snapshotter.v1"}}
 	for _, test := range []struct {
 		name           string
-		status         [][2]string
+		info           object
 		folder, socket string
 	}{
-		{"in a folder of its own", [][2]string{{"Backing Filesystem", "extfs"}}, "/data/docker/image", ""},
-		{"with containerd", [][2]string{{"driver-type", "io.containerd.snapshotter.v1"}}, "", "/run/containerd/containerd.sock"},
+		{"in a folder of its own", object{"DriverStatus": [][2]string{{"Backing Filesystem", "extfs"}}}, "/data/docker/image", ""},
+		{"with containerd", object{"DriverStatus": snapshotter}, "", "/run/containerd/containerd.sock"},
+		{"with containerd of its own", object{"DriverStatus": snapshotter, "Containerd": object{"Address": "/exec/containerd/containerd.sock"}},
+			"", "/exec/containerd/containerd.sock"},
 	} {
-		e := answers(t, map[string]func() any{
-			"/_ping": always("OK"),
-			"/info":  always(object{"DockerRootDir": "/data/docker", "DriverStatus": test.status}),
-		})
+		test.info["DockerRootDir"] = "/data/docker"
+		e := answers(t, map[string]func() any{"/_ping": always("OK"), "/info": always(test.info)})
 		if folder, socket, err := e.Layers(); err != nil || folder != test.folder || socket != test.socket {
 			t.Errorf("%s: %q, %q, %v", test.name, folder, socket, err)
 		}

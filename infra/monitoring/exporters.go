@@ -75,46 +75,61 @@ func runNginxExporter(ctx *pulumi.Context, m *Monitoring, args Args) (*docker.Co
 //go:embed engine-filter.conf
 var engineFilterConf string
 
+//go:embed containerd-filter.conf
+var containerdFilterConf string
+
+// Where the filter listens, in the volume that it shares with cAdvisor.
+const (
+	engineSocket     = "/engine/docker.sock"
+	containerdSocket = "/engine/containerd.sock"
+)
+
 // filterScript lets cAdvisor wait for the engine too.
-const filterScript = `rm -f /engine/docker.sock
+const filterScript = `rm -f /engine/*.sock
 until curl --silent --fail --max-time 5 --output /dev/null --unix-socket /docker.sock http://docker/_ping; do sleep 1; done
 printf '%s' "$CONFIG" >/tmp/nginx.conf
+printf '%s' "$CONTAINERD" >/tmp/containerd.conf
 exec nginx -c /tmp/nginx.conf -g 'daemon off;'`
 
-// runCAdvisor runs cAdvisor, and between it and the engine a filter.
-func runCAdvisor(ctx *pulumi.Context, m *Monitoring, args Args) (*docker.Container, error) {
-	socket, err := workload.NewSocketVolume(ctx, args.Stack, "engine-filter", pulumi.Parent(m))
+// filterEngine runs a filter before the engine, and before containerd where that
+// keeps the images, and returns the volume with the filter's sockets.
+func filterEngine(ctx *pulumi.Context, m *Monitoring, args Args) (*docker.Volume, error) {
+	sockets, err := workload.NewSocketVolume(ctx, args.Stack, "engine-filter", pulumi.Parent(m))
 	if err != nil {
 		return nil, err
 	}
-	filter := m.exporter("engine-filter", args.Images.Nginx, 32)
-	filter.HostPaths = []workload.HostPath{{Host: args.Engine.Socket, Path: "/docker.sock"}}
-	filter.Volumes = []workload.Volume{{Name: socket.Name, Path: "/engine"}}
-	filter.Tmpfs = []string{"/run", "/tmp"}
-	filter.Capabilities = []string{"CAP_SETGID", "CAP_SETUID"}
-	filter.Env = map[string]pulumi.StringInput{"CONFIG": pulumi.String(engineFilterConf)}
-	filter.Entrypoint = []string{"sh", "-c"}
-	filter.Alone = true // two would have one socket
-	filter.Command = []string{filterScript}
-	if _, err := runExporter(ctx, m, args, filter); err != nil {
+	d := m.exporter("engine-filter", args.Images.Nginx, 32)
+	d.HostPaths = []workload.HostPath{{Host: args.Engine.Socket, Path: "/docker.sock"}}
+	d.Volumes = []workload.Volume{{Name: sockets.Name, Path: "/engine"}}
+	d.Tmpfs = []string{"/run", "/tmp"}
+	d.Capabilities = []string{"CAP_SETGID", "CAP_SETUID"}
+	d.Env = map[string]pulumi.StringInput{"CONFIG": pulumi.String(engineFilterConf)}
+	if args.Engine.Containerd != "" {
+		d.HostPaths = append(d.HostPaths, workload.HostPath{Host: args.Engine.Containerd, Path: "/containerd.sock"})
+		d.Env["CONTAINERD"] = pulumi.String(containerdFilterConf)
+	}
+	d.Entrypoint = []string{"sh", "-c"}
+	d.Alone = true // two would have one socket
+	d.Command = []string{filterScript}
+	_, err = runExporter(ctx, m, args, d)
+	return sockets, err
+}
+
+// runCAdvisor runs cAdvisor, and between it and the engine a filter.
+func runCAdvisor(ctx *pulumi.Context, m *Monitoring, args Args) (*docker.Container, error) {
+	sockets, err := filterEngine(ctx, m, args)
+	if err != nil {
 		return nil, err
 	}
 	d := m.exporter("cadvisor", args.Images.CAdvisor, 128)
-	d.Volumes = []workload.Volume{{Name: socket.Name, Path: "/engine", ReadOnly: true}}
+	d.Volumes = []workload.Volume{{Name: sockets.Name, Path: "/engine", ReadOnly: true}}
 	d.HostPaths = []workload.HostPath{
 		{Host: "/proc", Path: "/rootfs/proc"},
 		{Host: "/sys", Path: "/sys"},
 	}
-	if args.Engine.Layers != "" {
-		d.HostPaths = append(d.HostPaths, workload.HostPath{Host: args.Engine.Layers, Path: "/rootfs" + args.Engine.Layers})
-	}
-	if args.Engine.Containerd != "" {
-		d.HostPaths = append(d.HostPaths, workload.HostPath{Host: args.Engine.Containerd, Path: args.Engine.Containerd})
-	}
-	// It asks for the engine once, when it starts.
-	d.Entrypoint = []string{"sh", "-c", `until [ -S /engine/docker.sock ]; do sleep 0.1; done; exec cadvisor -logtostderr "$@"`, "cadvisor"}
+	there := "[ -S " + engineSocket + " ]"
 	d.Command = []string{
-		"--docker=unix:///engine/docker.sock",
+		"--docker=unix://" + engineSocket,
 		"--docker_only",
 		"--housekeeping_interval=15s",
 		"--max_housekeeping_interval=15s",
@@ -123,5 +138,14 @@ func runCAdvisor(ctx *pulumi.Context, m *Monitoring, args Args) (*docker.Contain
 		"--whitelisted_container_labels=" + strings.Join([]string{workload.StackLabel, workload.ComponentLabel}, ","),
 		"--disable_metrics=advtcp,cpu_topology,cpuset,disk,hugetlb,memory_numa,percpu,perf_event,process,referenced_memory,resctrl,sched,tcp,udp",
 	}
+	if args.Engine.Layers != "" {
+		d.HostPaths = append(d.HostPaths, workload.HostPath{Host: args.Engine.Layers, Path: "/rootfs" + args.Engine.Layers})
+	}
+	if args.Engine.Containerd != "" {
+		there += " && [ -S " + containerdSocket + " ]"
+		d.Command = append(d.Command, "--containerd="+containerdSocket)
+	}
+	// It asks for the engine once, when it starts.
+	d.Entrypoint = []string{"sh", "-c", "until " + there + `; do sleep 0.1; done; exec cadvisor -logtostderr "$@"`, "cadvisor"}
 	return runExporter(ctx, m, args, d)
 }

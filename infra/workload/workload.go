@@ -88,14 +88,33 @@ const (
 )
 
 // logOptions let every line tell whose it is: which container's, of which component
-// and which stack.
+// and which stack. Rotated files are not compressed: a collector that is stopped while
+// it reads a compressed one does not go on where it was.
 func logOptions() pulumi.StringMap {
 	return pulumi.StringMap{
 		"max-size": pulumi.String(maxLogSize),
 		"max-file": pulumi.String(maxLogFiles),
+		"compress": pulumi.String("false"),
 		"tag":      pulumi.String("{{.Name}}"),
 		"labels":   pulumi.String(ComponentLabel + "," + IDLabel),
 	}
+}
+
+// foreignLogOptions are those options of the log driver that the stack does not set:
+// the engine's daemon.json may. They are read back, and would replace the container.
+var foreignLogOptions = []string{
+	"cache-compress", "cache-disabled", "cache-max-file", "cache-max-size",
+	"env", "env-regex", "labels-regex", "max-buffer-size", "mode",
+}
+
+// ignoreForeign leaves to the engine what daemon.json sets. The provider knows these
+// paths in this spelling only.
+func ignoreForeign() pulumi.ResourceOption {
+	var paths []string
+	for _, option := range foreignLogOptions {
+		paths = append(paths, "logOpts."+option)
+	}
+	return pulumi.IgnoreChanges(paths)
 }
 
 // cpuPeriod is the time in microseconds over which a CPU limit is kept.
@@ -109,6 +128,7 @@ func Run(ctx *pulumi.Context, stack *Stack, name string, d Description, opts ...
 	opts = append(opts,
 		pulumi.DeleteBeforeReplace(alone),
 		pulumi.ReplaceOnChanges([]string{"*"}),
+		ignoreForeign(),
 		pulumi.ResourceHooks(stack.Hooks),
 	)
 	container, err := docker.NewContainer(ctx, stack.Prefix()+"-"+name, d.arguments(stack), opts...)
