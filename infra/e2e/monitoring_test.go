@@ -112,7 +112,7 @@ func (p *project) targets() ([]target, error) {
 }
 
 func targetsUp(t *testing.T, p *project, by time.Time) {
-	jobs := []string{"alertmanager", "collector", "containers", "endpoint", "host", "nginx", "prometheus", "proxy", "service", "service", "victorialogs", "vmalert"}
+	jobs := []string{"alertmanager", "collector", "containers", "endpoint", "host", "nginx", "prometheus", "proxy", "replica-watcher", "service", "service", "victorialogs", "vmalert"}
 	if reference(t, p.dir, "grafana") != "" {
 		jobs = slices.Insert(jobs, 4, "grafana")
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -19,8 +20,8 @@ const (
 
 // AwaitReady waits until the command succeeds inside the container or, if there is
 // none, until the container has run for a moment, at most for limit. It starts a
-// container that somebody stopped. Its error says how the container fares, with the
-// last lines of its log.
+// container that somebody stopped, and restarts one that somebody paused. Its error
+// says how the container fares, with the last lines of its log.
 func (e *Engine) AwaitReady(id string, command []string, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
@@ -72,6 +73,8 @@ func (r *readiness) once(ctx context.Context) (bool, error) {
 			return false, fmt.Errorf("start container %s: %w", r.name, err)
 		}
 		return false, nil
+	case found.State.Paused:
+		return false, r.engine.restartPaused(ctx, r.id)
 	case !found.State.Running || found.State.Restarting:
 		return false, nil
 	}
@@ -93,6 +96,21 @@ func (r *readiness) once(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	return true, r.engine.limitPids(ctx, found)
+}
+
+// pausedGrace is how long in seconds a container that was paused has to end: what it
+// was working on is given up by now.
+const pausedGrace = 2
+
+// restartPaused restarts a paused container: its clients and servers have left it.
+func (e *Engine) restartPaused(ctx context.Context, id string) error {
+	// Whoever was faster has restarted it by now.
+	_, unpauseErr := e.api.ContainerUnpause(ctx, id, client.ContainerUnpauseOptions{})
+	grace := pausedGrace
+	if _, err := e.api.ContainerRestart(ctx, id, client.ContainerRestartOptions{Timeout: &grace}); err != nil {
+		return fmt.Errorf("restart the paused container %s: %w", id, errors.Join(unpauseErr, err))
+	}
+	return nil
 }
 
 // runsSteadily tells whether a running container, which last started then, has run for

@@ -39,6 +39,10 @@ const (
 // Alias is the proxy's name on the stack's network.
 const Alias = "proxy"
 
+// ReplicasPath is where, on MetricsPort, the names of the replicas in the revision
+// that serves are told, one per line.
+const ReplicasPath = "/replicas"
+
 // The status of nginx is served on a socket in a volume: who mounts the volume
 // reaches it, and nobody else.
 const (
