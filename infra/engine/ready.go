@@ -16,13 +16,18 @@ const (
 	readyPause  = 100 * time.Millisecond // between two questions
 	maxRestarts = 3                      // a container that ends this often will not become ready
 	steadyAfter = time.Second            // a container that has run this long did not end at once
+	mendLimit   = 45 * time.Second       // what was ready, and hangs, is restarted within this time
 )
 
 // AwaitReady waits until the command succeeds inside the container or, if there is
 // none, until the container has run for a moment, at most for limit. It starts a
-// container that somebody stopped, and restarts one that somebody paused. Its error
-// says how the container fares, with the last lines of its log.
+// container that somebody stopped, and restarts one that somebody paused; it gives one
+// that was ready a moment ago the time to be restarted. Its error says how the container
+// fares, with the last lines of its log.
 func (e *Engine) AwaitReady(id string, command []string, limit time.Duration) error {
+	if e.wasReady(id) {
+		limit += mendLimit
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	check := &readiness{engine: e, id: id, command: command, restarts: -1, steady: min(steadyAfter, limit/2)}
@@ -36,6 +41,18 @@ func (e *Engine) AwaitReady(id string, command []string, limit time.Duration) er
 		case <-time.After(readyPause):
 		}
 	}
+}
+
+// wasReady tells whether the engine's own, rare check of the container was good the last
+// time, or failed too seldom yet.
+func (e *Engine) wasReady(id string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	inspected, err := e.api.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+	if err != nil || inspected.Container.State.Health == nil {
+		return false
+	}
+	return inspected.Container.State.Health.Status == container.Healthy
 }
 
 // readiness is what is known of a container while it is waited for.

@@ -74,12 +74,13 @@ follow() { # LIST: watches these replicas from now on
     show
 }
 
-# ask asks all replicas at once, as a client of the proxy would, and notes each
-# answer when it comes.
+# ask SECONDS REPLICA...: asks the replicas at once, as a client of the proxy would, waits that
+# long, and notes each answer when it comes.
 ask() {
-    for name in $names; do
-        printf 'url = "http://%s:%s%s"\noutput = "/dev/null"\n' "$name" "$APP_PORT" "${HEALTH_PATH:-/}"
-    done | curl --config - --parallel --parallel-max 100 --silent --globoff --path-as-is --ipv4 --max-time $((5 * pause)) \
+    limit=$1; shift
+    for name; do
+        printf 'url = "http://%s:%s%s"\noutput = "/dev/null"\n' "${name#starting/}" "$APP_PORT" "${HEALTH_PATH:-/}"
+    done | curl --config - --parallel --parallel-max 100 --silent --globoff --path-as-is --ipv4 --max-time "$limit" \
         --header "Host: $DOMAIN" --header "X-Forwarded-Proto: https" \
         --write-out '%{stderr}%{exitcode} %{http_code} %{url_effective}\n' 2>&1 >/dev/null |
         while read -r code status url; do
@@ -99,6 +100,23 @@ note() { # REPLICA CODE STATUS: of curl
     fi
 }
 
+# rest SECONDS: meanwhile it asks those that start, for one that has answered may hang
+# right after.
+rest() {
+    left=$1
+    while [ "$left" -gt 0 ]; do
+        step=$left
+        set -- starting/*
+        if [ -e "$1" ]; then
+            step=1
+            (ask 3 "$@" &)
+        fi
+        sleep "$step" &
+        wait $!
+        left=$((left - step))
+    done
+}
+
 printf '%s' "$METRICS" >nginx.conf
 show
 nginx -e stderr -c /tmp/nginx.conf || say error "the metrics are not shown" ""
@@ -115,7 +133,6 @@ while :; do
             echo $((count + 1)) >"unanswered/$name"
         fi
     done
-    [ -z "$names" ] || (ask &) # a shell's own background jobs would add up
-    sleep "$pause" &
-    wait $!
+    [ -z "$names" ] || (ask $((5 * pause)) $names &) # a shell's own background jobs would add up
+    rest $pause
 done
