@@ -47,6 +47,7 @@ func TestHang(t *testing.T) {
 		{"UpMendsAPausedReplica", pausedDuringUp},
 		{"UpMendsAStoppedProcess", stoppedDuringUp},
 		{"TheFilterLetsNothingElseThrough", filterRefuses},
+		{"WhatIsStoppedByHandStaysStopped", stoppedByHand},
 		{"ASecondUpAndARefreshChangeNothing", nothingChanges},
 	} {
 		t.Run(step.name, func(t *testing.T) { step.run(t, p) })
@@ -200,6 +201,23 @@ func stoppedDuringUp(t *testing.T, p *project) {
 	p.set(t, "replicas", "1")
 	p.up(t)
 	p.serves(t, 1)
+}
+
+// stoppedByHand stops a replica for longer than the shortest patience lasts.
+func stoppedByHand(t *testing.T, p *project) {
+	p.set(t, "replicas", "2", "app.hangTimeout", "5", "app.startTimeout", "5")
+	p.up(t)
+	stopped := p.replica(t, 2)
+	docker(t, "stop", stopped.ID)
+	time.Sleep(20 * time.Second)
+	if again := inspect(t, stopped.ID)[0]; again.State.Running {
+		t.Error("it was started")
+	}
+	if lines := p.watcherLines(t); len(lines) > 0 {
+		t.Errorf("the watcher says %q", lines)
+	}
+	p.up(t)
+	p.serves(t, 2)
 }
 
 // filterRefuses asks the engine through the filter, from where the watcher is.

@@ -16,7 +16,7 @@ mkdir -p unanswered starting hangs
 pause=$((HANG_TIMEOUT / 5)) # seconds between two questions, which may take five times as long
 [ "$pause" -ge 1 ] || pause=1
 [ "$pause" -le 15 ] || pause=15
-hung=$(((HANG_TIMEOUT + pause - 1) / pause))   # so many unanswered questions are too many
+hung=$(((HANG_TIMEOUT - 1) / pause))           # so many unanswered questions after an answer are too many
 grace=$(((START_TIMEOUT + pause - 1) / pause)) # so many a replica that starts has besides
 names=
 
@@ -41,13 +41,16 @@ starts() { # REPLICA: it is not judged before its time to start is over
 restart() {
     engine "$1/unpause"
     engine "$1/kill?signal=CONT"
-    case $status in 404 | 409) return ;; esac
+    case $status in 404 | 409) return 0 ;; esac
     read -r count <"hangs/$1"
     echo $((count + 1)) >"hangs/$1"
     show
     say warn "replica does not answer, restarting it" "$1"
     engine "$1/restart?t=2"
-    [ "$status" = 204 ] || say error "replica is not restarted, status $status: $(tr -d '"\\\n' <answer)" "$1"
+    if [ "$status" != 204 ]; then
+        say error "replica is not restarted, status $status: $(tr -d '"\\\n' <answer)" "$1"
+        return 1
+    fi
 }
 
 show() { # writes the metrics
@@ -127,8 +130,7 @@ while :; do
     for name in $names; do
         read -r count <"unanswered/$name" || continue # it is just being written
         if [ "$count" -ge "$hung" ]; then
-            restart "$name"
-            starts "$name"
+            ! restart "$name" || starts "$name"
         else
             echo $((count + 1)) >"unanswered/$name"
         fi
