@@ -16,6 +16,7 @@ import (
 
 // TestHang lets replicas hang in every way, under light load.
 func TestHang(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	p := newProject(t, "hang")
 	if out, err := p.run("make", "ready"); err != nil {
 		t.Fatalf("make ready: %v\n%s", err, out)

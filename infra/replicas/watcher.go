@@ -105,7 +105,7 @@ func describeWatcher(args WatcherArgs, socket pulumi.StringInput) workload.Descr
 		Tmpfs:      []string{"/tmp"},
 		Aliases:    []string{watcher},
 		Memory:     64,
-		Pids:       200, // with 100 replicas
+		Pids:       200,       // with 100 replicas
 		StopSignal: "SIGTERM", // the image's own is nginx's
 		StopGrace:  5,
 		Alone:      true, // two would restart a replica twice
