@@ -93,6 +93,17 @@ func deploy(ctx *pulumi.Context, cfg config.Config, host host, hooks hooks, last
 	if err != nil {
 		return err
 	}
+	_, err = replicas.NewWatcher(ctx, "watcher", replicas.WatcherArgs{
+		Stack:  stack,
+		Image:  nginx.ID,
+		App:    cfg.App,
+		Domain: cfg.Proxy.Domain,
+		List:   fmt.Sprintf("http://%s:%d%s", proxy.Alias, proxy.MetricsPort, proxy.ReplicasPath),
+		Engine: host.Socket(),
+	})
+	if err != nil {
+		return err
+	}
 	ctx.Export("url", pulumi.String(front.URL))
 	ctx.Export("probeUrl", pulumi.String(front.URL+cfg.App.ProbePath))
 	ctx.Export("caCertificate", cert.Authority)

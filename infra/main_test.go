@@ -129,7 +129,7 @@ func settings(t *testing.T) config.Config {
 		App: config.App{
 			Build: app, Port: 8000, HealthCommand: []string{"/app", "healthcheck"}, HealthPath: "/readyz", HealthTimeout: 5, ProbePath: "/helloworld",
 			Env: map[string]string{"TOKEN": "hush"}, EnvSecret: true,
-			Memory: 64, CPUs: 0.5, Pids: 100, StartTimeout: 1, StopGrace: 20,
+			Memory: 64, CPUs: 0.5, Pids: 100, StartTimeout: 1, HangTimeout: 20, StopGrace: 20,
 		},
 		Proxy: config.Proxy{Domain: "localhost", Bind: "127.0.0.1", HTTPPort: 80, HTTPSPort: 443, HTTP: config.HTTPRedirect},
 		Monitoring: config.Monitoring{
@@ -153,7 +153,7 @@ func TestTheStackIsDeclared(t *testing.T) {
 	var want []string
 	for _, name := range []string{
 		"alertmanager", "alertmanager-revision", "blackbox-exporter", "cadvisor", "collector", "collector-check", "engine-filter", "grafana", "grafana-revision",
-		"nginx-exporter", "node-exporter", "prometheus", "prometheus-revision", "proxy", "proxy-check", "proxy-revision", "replica-1", "replica-2", "replica-3",
+		"nginx-exporter", "node-exporter", "prometheus", "prometheus-revision", "proxy", "proxy-check", "proxy-revision", "replica-1", "replica-2", "replica-3", "replica-filter", "replica-watcher",
 		"victorialogs", "vmalert", "vmalert-check",
 	} {
 		want = append(want, "helloworld-test-"+name)
@@ -162,7 +162,7 @@ func TestTheStackIsDeclared(t *testing.T) {
 		t.Errorf("containers %q, want %q", got, want)
 	}
 	for token, count := range map[string]int{
-		"docker:index/network:Network": 3, "docker:index/volume:Volume": 11, "docker:index/remoteImage:RemoteImage": 12,
+		"docker:index/network:Network": 3, "docker:index/volume:Volume": 12, "docker:index/remoteImage:RemoteImage": 12,
 		"tls:index/privateKey:PrivateKey": 4, "tls:index/selfSignedCert:SelfSignedCert": 1, "tls:index/locallySignedCert:LocallySignedCert": 1,
 	} {
 		if got := r.ofType(token); len(got) != count {
@@ -177,10 +177,10 @@ func TestWhatIsSwitchedOffIsNotDeclared(t *testing.T) {
 		containers, images, volumes int
 		networks                    int
 	}{
-		{false, false, 6, 2, 2, 1},
-		{true, false, 17, 9, 9, 2},
-		{false, true, 9, 4, 4, 2}, // without rules: there is nobody to tell
-		{true, true, 22, 12, 11, 3},
+		{false, false, 8, 2, 3, 1},
+		{true, false, 19, 9, 10, 2},
+		{false, true, 11, 4, 5, 2}, // without rules: there is nobody to tell
+		{true, true, 24, 12, 12, 3},
 	} {
 		r, cfg := &recorder{}, settings(t)
 		cfg.Monitoring.Enabled, cfg.Logging.Enabled = test.monitoring, test.logging
@@ -416,7 +416,7 @@ func TestSecretsAreRegisteredAsSecrets(t *testing.T) {
 
 func TestEachFailureComesOut(t *testing.T) {
 	for _, token := range []string{
-		"helloworld:workload:Stack", "helloworld:certificate:Certificate", "helloworld:replicas:Replicas", "helloworld:proxy:Proxy", "helloworld:monitoring:Monitoring", "helloworld:logging:Logging",
+		"helloworld:workload:Stack", "helloworld:certificate:Certificate", "helloworld:replicas:Replicas", "helloworld:replicas:Watcher", "helloworld:proxy:Proxy", "helloworld:monitoring:Monitoring", "helloworld:logging:Logging",
 		"docker:index/network:Network", "docker:index/volume:Volume", "docker:index/remoteImage:RemoteImage", "docker:index/container:Container",
 		"tls:index/privateKey:PrivateKey", "tls:index/selfSignedCert:SelfSignedCert", "tls:index/certRequest:CertRequest", "tls:index/locallySignedCert:LocallySignedCert",
 	} {

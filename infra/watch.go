@@ -44,6 +44,7 @@ func watch(ctx *pulumi.Context, cfg config.Config, host host, stack *workload.St
 			Authority: cert.Authority,
 			Alias:     replicas.Alias,
 			Port:      cfg.App.Port,
+			Watcher:   replicas.WatcherAddress,
 		},
 		Proxy: monitoring.Proxy{
 			Alias:        proxy.Alias,

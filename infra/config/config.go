@@ -28,6 +28,7 @@ type App struct {
 	CPUs          float64           // limit in cores
 	Pids          int               // limit of processes and threads
 	StartTimeout  int               // seconds in which a new replica must become ready
+	HangTimeout   int               // seconds without an answer after which a replica is restarted
 	StopGrace     int               // seconds from SIGTERM to SIGKILL
 }
 

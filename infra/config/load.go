@@ -71,6 +71,7 @@ func Load(source Source) (Config, error) {
 			CPUs:          r.number("app.cpus", 1, 0.01, 1024),
 			Pids:          r.integer("app.pids", 100, 1, 1<<22, ""),
 			StartTimeout:  r.integer("app.startTimeout", 60, 1, 3600, " of seconds"),
+			HangTimeout:   r.integer("app.hangTimeout", 20, 5, 3600, " of seconds"),
 			StopGrace:     r.integer("app.stopGrace", 20, 1, 3600, " of seconds"),
 		},
 		Proxy: Proxy{

@@ -39,7 +39,7 @@ func TestDefaults(t *testing.T) {
 		Replicas: 2,
 		App: App{
 			Build: filepath.Join(s.Root, "app"), Keep: 3, Port: 8000, HealthTimeout: 5, ProbePath: "/",
-			Memory: 64, CPUs: 1, Pids: 100, StartTimeout: 60, StopGrace: 20,
+			Memory: 64, CPUs: 1, Pids: 100, StartTimeout: 60, HangTimeout: 20, StopGrace: 20,
 		},
 		Proxy:      Proxy{Domain: "localhost", Bind: "0.0.0.0", HTTPPort: 80, HTTPSPort: 443, HTTP: HTTPRedirect},
 		Monitoring: Monitoring{Enabled: true, Retention: "15d", RetentionSize: "1GB", PrometheusPort: 9090, AlertmanagerPort: 9093},
@@ -88,7 +88,7 @@ func TestTheDevStackShowsTheDefaults(t *testing.T) {
 	if !reflect.DeepEqual(shown, defaults) {
 		t.Errorf("Pulumi.dev.yaml %+v\ndefaults        %+v", shown, defaults)
 	}
-	for _, key := range []string{"build", "image", "keep", "port", "healthCommand", "healthPath", "healthTimeout", "probePath", "env", "memory", "cpus", "pids", "startTimeout", "stopGrace", "domain", "names", "bind", "httpPort", "httpsPort", "http", "replicas", "enabled", "retention", "retentionSize", "prometheusPort", "alertmanagerPort", "images"} {
+	for _, key := range []string{"build", "image", "keep", "port", "healthCommand", "healthPath", "healthTimeout", "probePath", "env", "memory", "cpus", "pids", "startTimeout", "hangTimeout", "stopGrace", "domain", "names", "bind", "httpPort", "httpsPort", "http", "replicas", "enabled", "retention", "retentionSize", "prometheusPort", "alertmanagerPort", "images"} {
 		if !strings.Contains(string(text), key+":") {
 			t.Errorf("Pulumi.dev.yaml does not show %s", key)
 		}
@@ -98,7 +98,7 @@ func TestTheDevStackShowsTheDefaults(t *testing.T) {
 func TestEverythingCanBeSet(t *testing.T) {
 	s := source(t, map[string]string{
 		"replicas": "100",
-		"app":      `{"image":"registry.example:5000/team/app@sha256:` + strings.Repeat("0", 64) + `","port":"9000","healthCommand":["/bin/check"],"healthPath":"/metrics","healthTimeout":60,"probePath":"/x?y=z","env":{"A":"b","N":1,"T":true},"memory":6,"keep":5,"cpus":"0.5","pids":10,"startTimeout":5,"stopGrace":1}`,
+		"app":      `{"image":"registry.example:5000/team/app@sha256:` + strings.Repeat("0", 64) + `","port":"9000","healthCommand":["/bin/check"],"healthPath":"/metrics","healthTimeout":60,"probePath":"/x?y=z","env":{"A":"b","N":1,"T":true},"memory":6,"keep":5,"cpus":"0.5","pids":10,"startTimeout":5,"hangTimeout":10,"stopGrace":1}`,
 		"proxy":    `{"domain":"www.example.com","names":["*.example.com","192.0.2.1","::1"],"bind":"127.0.0.1","httpPort":8080,"httpsPort":8443,"http":"serve"}`,
 		"monitoring": `{"enabled":"false","retention":"4w","retentionSize":"500MB","prometheusPort":19090,"alertmanagerPort":19093,` +
 			`"alertWebhook":"https://alerts.example/x?y=z","alertSlack":"https://slack.example/hook","runbook":"https://www.example.com/runbook",` +
@@ -118,7 +118,7 @@ func TestEverythingCanBeSet(t *testing.T) {
 		App: App{
 			Image: "registry.example:5000/team/app@sha256:" + strings.Repeat("0", 64), Port: 9000, HealthCommand: []string{"/bin/check"}, HealthPath: "/metrics", HealthTimeout: 60, ProbePath: "/x?y=z",
 			Env: map[string]string{"A": "b", "N": "1", "T": "true"}, EnvSecret: true,
-			Memory: 6, Keep: 5, CPUs: .5, Pids: 10, StartTimeout: 5, StopGrace: 1,
+			Memory: 6, Keep: 5, CPUs: .5, Pids: 10, StartTimeout: 5, HangTimeout: 10, StopGrace: 1,
 		},
 		Proxy: Proxy{
 			Domain: "www.example.com", Names: []string{"*.example.com", "192.0.2.1", "::1"}, Bind: "127.0.0.1",
@@ -160,6 +160,7 @@ func TestABadValueIsRefusedWithKeyValueAndWhatIsAllowed(t *testing.T) {
 		{"app", `{"port":65536}`, `helloworld:app.port is 65536: allowed is a whole number from 1 to 65535`},
 		{"app", `{"stopGrace":0}`, `helloworld:app.stopGrace is 0: allowed is a whole number of seconds from 1 to 3600`},
 		{"app", `{"startTimeout":"1m"}`, `helloworld:app.startTimeout is "1m": allowed is a whole number of seconds from 1 to 3600`},
+		{"app", `{"hangTimeout":4}`, `helloworld:app.hangTimeout is 4: allowed is a whole number of seconds from 5 to 3600`},
 		{"app", `{"healthCommand":"/app"}`, `helloworld:app.healthCommand is "/app": allowed is a list of a command and its arguments`},
 		{"app", `{"healthCommand":[""]}`, `helloworld:app.healthCommand is [""]: allowed is a list of a command and its arguments`},
 		{"app", `{"healthPath":"readyz"}`, `helloworld:app.healthPath is "readyz": allowed is a path such as /readyz`},

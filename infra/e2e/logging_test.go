@@ -425,7 +425,7 @@ func badCollector(t *testing.T, p *project) {
 func loggingSwitchedOff(t *testing.T, p *project) {
 	load := p.startLoad(false)
 	defer load.end(t)
-	service := append(p.containers(t, "replica"), p.containers(t, "proxy")...)
+	service := slices.Concat(p.containers(t, "replica"), p.containers(t, "replica-watcher"), p.containers(t, "replica-filter"), p.containers(t, "proxy"))
 	volumes, data := len(p.resources(t)["volumes"]), p.data(t)
 	p.set(t, "logging.enabled", "false")
 	p.up(t)

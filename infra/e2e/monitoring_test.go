@@ -112,7 +112,7 @@ func (p *project) targets() ([]target, error) {
 }
 
 func targetsUp(t *testing.T, p *project, by time.Time) {
-	jobs := []string{"alertmanager", "collector", "containers", "endpoint", "host", "nginx", "prometheus", "proxy", "service", "service", "victorialogs", "vmalert"}
+	jobs := []string{"alertmanager", "collector", "containers", "endpoint", "host", "nginx", "prometheus", "proxy", "replica-watcher", "service", "service", "victorialogs", "vmalert"}
 	if reference(t, p.dir, "grafana") != "" {
 		jobs = slices.Insert(jobs, 4, "grafana")
 	}
@@ -827,7 +827,7 @@ func (p *project) data(t *testing.T) []string {
 func switchedOff(t *testing.T, p *project) {
 	load := p.startLoad(false)
 	defer load.end(t)
-	service := append(p.containers(t, "replica"), p.containers(t, "proxy")...)
+	service := slices.Concat(p.containers(t, "replica"), p.containers(t, "replica-watcher"), p.containers(t, "replica-filter"), p.containers(t, "proxy"))
 	volumes, data := len(p.resources(t)["volumes"]), p.data(t)
 	p.set(t, "monitoring.enabled", "false")
 	p.up(t)

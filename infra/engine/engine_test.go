@@ -169,6 +169,26 @@ func TestAContainerThatIsGoneOrEndsAgainAndAgainIsNotWaitedFor(t *testing.T) {
 	}
 }
 
+// TestAPausedContainerIsRestarted: to let it go on would not bring its connections back.
+func TestAPausedContainerIsRestarted(t *testing.T) {
+	var asked []string
+	e := answers(t, map[string]func() any{
+		"/_ping": always("OK"),
+		"/paused/json": func() any {
+			return object{"Id": "paused", "Name": "/paused",
+				"State":      object{"Status": "running", "Running": true, "Paused": len(asked) < 2, "StartedAt": "2026-01-01T00:00:00Z"},
+				"Config":     object{"Labels": object{workload.PidsLabel: "100"}},
+				"HostConfig": object{"PidsLimit": 100},
+			}
+		},
+		"/paused/unpause": func() any { asked = append(asked, "unpause"); return nil },
+		"/paused/restart": func() any { asked = append(asked, "restart"); return nil },
+	})
+	if err := e.AwaitReady("paused", nil, time.Minute); err != nil || !slices.Equal(asked, []string{"unpause", "restart"}) {
+		t.Errorf("asked the engine to %q, error is %v", asked, err)
+	}
+}
+
 // TestWithoutACommandAContainerIsReadyOnceItRunsSteadily: also where the engine's clock
 // is ahead.
 func TestWithoutACommandAContainerIsReadyOnceItRunsSteadily(t *testing.T) {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -15,13 +16,18 @@ const (
 	readyPause  = 100 * time.Millisecond // between two questions
 	maxRestarts = 3                      // a container that ends this often will not become ready
 	steadyAfter = time.Second            // a container that has run this long did not end at once
+	mendLimit   = 45 * time.Second       // what was ready, and hangs, is restarted within this time
 )
 
 // AwaitReady waits until the command succeeds inside the container or, if there is
 // none, until the container has run for a moment, at most for limit. It starts a
-// container that somebody stopped. Its error says how the container fares, with the
-// last lines of its log.
+// container that somebody stopped, and restarts one that somebody paused; it gives one
+// that was ready a moment ago the time to be restarted. Its error says how the container
+// fares, with the last lines of its log.
 func (e *Engine) AwaitReady(id string, command []string, limit time.Duration) error {
+	if e.wasReady(id) {
+		limit += mendLimit
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	check := &readiness{engine: e, id: id, command: command, restarts: -1, steady: min(steadyAfter, limit/2)}
@@ -35,6 +41,18 @@ func (e *Engine) AwaitReady(id string, command []string, limit time.Duration) er
 		case <-time.After(readyPause):
 		}
 	}
+}
+
+// wasReady tells whether the engine's own, rare check of the container was good the last
+// time, or failed too seldom yet.
+func (e *Engine) wasReady(id string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	inspected, err := e.api.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+	if err != nil || inspected.Container.State.Health == nil {
+		return false
+	}
+	return inspected.Container.State.Health.Status == container.Healthy
 }
 
 // readiness is what is known of a container while it is waited for.
@@ -72,6 +90,8 @@ func (r *readiness) once(ctx context.Context) (bool, error) {
 			return false, fmt.Errorf("start container %s: %w", r.name, err)
 		}
 		return false, nil
+	case found.State.Paused:
+		return false, r.engine.restartPaused(ctx, r.id)
 	case !found.State.Running || found.State.Restarting:
 		return false, nil
 	}
@@ -93,6 +113,21 @@ func (r *readiness) once(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	return true, r.engine.limitPids(ctx, found)
+}
+
+// pausedGrace is how long in seconds a container that was paused has to end: what it
+// was working on is given up by now.
+const pausedGrace = 2
+
+// restartPaused restarts a paused container: its clients and servers have left it.
+func (e *Engine) restartPaused(ctx context.Context, id string) error {
+	// Whoever was faster has restarted it by now.
+	_, unpauseErr := e.api.ContainerUnpause(ctx, id, client.ContainerUnpauseOptions{})
+	grace := pausedGrace
+	if _, err := e.api.ContainerRestart(ctx, id, client.ContainerRestartOptions{Timeout: &grace}); err != nil {
+		return fmt.Errorf("restart the paused container %s: %w", id, errors.Join(unpauseErr, err))
+	}
+	return nil
 }
 
 // runsSteadily tells whether a running container, which last started then, has run for

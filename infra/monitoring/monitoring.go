@@ -46,6 +46,7 @@ type Service struct {
 	Authority pulumi.StringInput // PEM of who signed it
 	Alias     string             // name on the stack's network that resolves to every replica
 	Port      int                // TCP port of the replicas
+	Watcher   string             // host:port, on the stack's network, of what tells of replicas that hang
 }
 
 // Proxy says where nginx, on the stack's network, tells how it fares.

@@ -15,6 +15,7 @@ func runPrometheus(ctx *pulumi.Context, m *Monitoring, args Args) (pulumi.String
 		ReplicasAlias: args.Service.Alias,
 		AppPort:       args.Service.Port,
 		ProxyMetrics:  fmt.Sprintf("%s:%d", args.Proxy.Alias, args.Proxy.MetricsPort),
+		Watcher:       args.Service.Watcher,
 		Endpoint:      fmt.Sprintf("https://%s:%d%s", args.Proxy.Alias, args.Proxy.HTTPSPort, args.Service.ProbePath),
 		URL:           args.Service.URL + args.Service.ProbePath,
 		Grafana:       args.Images.Grafana != nil,

@@ -62,6 +62,7 @@ type prometheusSettings struct {
 	ReplicasAlias string
 	AppPort       int
 	ProxyMetrics  string // host:port
+	Watcher       string // host:port
 	Endpoint      string // URL that is probed
 	URL           string // by which users know it
 	Grafana       bool

@@ -16,7 +16,7 @@ var name = workload.Revisions{}.RevisionID
 
 var prometheus = prometheusSettings{
 	Stack: "helloworld/dev", ReplicasAlias: "replicas", AppPort: 8000,
-	ProxyMetrics: "proxy:8082", Endpoint: "https://proxy:8443/helloworld", URL: "https://localhost/helloworld",
+	ProxyMetrics: "proxy:8082", Watcher: "replica-watcher:8083", Endpoint: "https://proxy:8443/helloworld", URL: "https://localhost/helloworld",
 }
 
 var everybody = config.Monitoring{

@@ -39,6 +39,10 @@ const (
 // Alias is the proxy's name on the stack's network.
 const Alias = "proxy"
 
+// ReplicasPath is where, on MetricsPort, the names of the replicas in the revision
+// that serves are told, one per line.
+const ReplicasPath = "/replicas"
+
 // The status of nginx is served on a socket in a volume: who mounts the volume
 // reaches it, and nobody else.
 const (
@@ -188,6 +192,7 @@ func apply(ctx *pulumi.Context, args Args, p *Proxy, revisions workload.Revision
 			"PROBE_PATH":     pulumi.String(args.App.ProbePath),
 			"HEALTH_TIMEOUT": pulumi.Sprintf("%d", args.App.HealthTimeout),
 			"START_TIMEOUT":  pulumi.Sprintf("%d", args.App.StartTimeout),
+			"HANG_TIMEOUT":   pulumi.Sprintf("%d", args.App.HangTimeout),
 			"STOP_GRACE":     pulumi.Sprintf("%d", args.App.StopGrace),
 		},
 		Required: "SERVERS",
@@ -209,5 +214,5 @@ func (args Args) explain(log string) string {
 
 // limit is how long a revision may take: the one before may have to end first.
 func (args Args) limit() time.Duration {
-	return time.Duration(2*args.App.StartTimeout+args.App.StopGrace)*time.Second + 10*time.Minute
+	return time.Duration(2*(args.App.StartTimeout+args.App.HangTimeout)+args.App.StopGrace)*time.Second + 10*time.Minute
 }

@@ -1,17 +1,17 @@
 # What is the proxy's own in a revision, after workload/revision.sh: old and new
 # replicas. Expects besides SERVERS (host:port of each replica), DOMAIN and PORT,
 # HEALTH_PATH (may be empty) and PROBE_PATH, and in seconds HEALTH_TIMEOUT (of one
-# question), START_TIMEOUT and STOP_GRACE.
+# question), START_TIMEOUT, HANG_TIMEOUT and STOP_GRACE.
 program=nginx
-patience=$((60 + START_TIMEOUT)) # so long the one before may wait for its replicas
+patience=$((70 + START_TIMEOUT + HANG_TIMEOUT)) # so long the one before may wait for its replicas
 
 check() { nginx -q -t -c "$PREFIX/$1/nginx.conf"; }
 
-# ask SERVER PATH: what a client asks of the proxy, asked of a replica. Leaves its
+# ask SERVER PATH [SECONDS]: what a client asks of the proxy, asked of a replica. Leaves its
 # address, the status, curl's exit code and, in $why, what was answered.
 ask() {
     failed=0
-    answer=$(curl --silent --show-error --globoff --path-as-is --ipv4 --output /dev/null --max-time "$HEALTH_TIMEOUT" \
+    answer=$(curl --silent --show-error --globoff --path-as-is --ipv4 --output /dev/null --max-time "${3:-$HEALTH_TIMEOUT}" \
         --header "Host: $DOMAIN" --header "X-Forwarded-Proto: https" \
         --write-out '%{remote_ip}:%{remote_port} %{http_code}' "http://$1$2" 2>/tmp/error) || failed=$?
     address=${answer% *}
@@ -20,7 +20,7 @@ ask() {
     [ "$failed" = 0 ] || { why="GET $2: $(cat /tmp/error)"; return 1; }
 }
 
-answers() { ask "$1" /; }
+answers() { ask "$1" / "$HANG_TIMEOUT"; } # slow or not: it may be why there are to be more
 
 # ready SERVER: without a health path every answer but a server error is good.
 ready() {
@@ -83,7 +83,8 @@ pause=0.2
 joining=
 for server in $SERVERS; do
     if servers "$running/servers.conf" | grep -qxF "$server"; then
-        try "$(left)" answers "$server" || refuse "$server" "does not answer"
+        # One that hangs is restarted meanwhile.
+        try "$(($(left) + HANG_TIMEOUT + 10))" answers "$server" || refuse "$server" "does not answer"
         continue
     fi
     try "$(left)" ready "$server" || refuse "$server" "is not ready after ${START_TIMEOUT}s"

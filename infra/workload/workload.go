@@ -26,6 +26,7 @@ type Description struct {
 	HostPaths    []HostPath
 	Tmpfs        []string          // writable folders in memory
 	Networks     []*docker.Network // the stack's own if empty
+	Isolated     bool              // without a network: reached through sockets in volumes alone
 	Aliases      []string          // further names on the networks
 	Ports        []Port
 	Health       *Health
@@ -191,6 +192,10 @@ func (d Description) arguments(stack *Stack) *docker.ContainerArgs {
 		return args
 	}
 	args.Restart = pulumi.String("unless-stopped")
+	if d.Isolated {
+		args.NetworkMode = pulumi.String("none")
+		return args
+	}
 	args.NetworkMode = pulumi.String("bridge")
 	args.NetworksAdvanced = d.networks(stack)
 	args.Ports = d.ports()
