@@ -20,7 +20,7 @@ import (
 )
 
 func main() {
-	pulumi.Run(func(ctx *pulumi.Context) error {
+	runPlainly(func(ctx *pulumi.Context) error {
 		cfg, err := config.FromEnvironment(ctx.Project(), ctx.RootDirectory())
 		if err != nil {
 			return err

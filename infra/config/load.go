@@ -37,7 +37,7 @@ func FromEnvironment(project, root string) (Config, error) {
 
 func decodeVariable(name string, into any) error {
 	if err := json.Unmarshal([]byte(os.Getenv(name)), into); err != nil {
-		return fmt.Errorf("read %s: %w (run the program with pulumi up)", name, err)
+		return fmt.Errorf("read %s: %w (run the program with make up)", name, err)
 	}
 	return nil
 }

@@ -261,7 +261,7 @@ func removedReplica(t *testing.T, p *project) {
 	load := p.startLoad(true)
 	defer load.end(t)
 	docker(t, "rm", "--force", p.containers(t, "replica")[0])
-	p.failingUp(t, "is gone: pulumi up --refresh makes it anew")
+	p.failingUp(t, "is gone: make up makes it anew")
 	p.up(t, "--refresh")
 	p.mended(t)
 }

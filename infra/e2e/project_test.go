@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,6 +40,12 @@ type project struct {
 // its own, and destroys the stack in the end.
 func newProject(tb testing.TB, stack string) *project {
 	tb.Helper()
+	return newProjectIn(tb, tb.TempDir(), stack)
+}
+
+// newProjectIn does so in a folder that there need not be yet.
+func newProjectIn(tb testing.TB, dir, stack string) *project {
+	tb.Helper()
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		tb.Fatal(err)
@@ -49,12 +56,12 @@ func newProject(tb testing.TB, stack string) *project {
 		}
 	}
 	p := &project{
-		dir: tb.TempDir(), stack: stack,
+		dir: dir, stack: stack,
 		httpPort: freePort(tb), httpsPort: freePort(tb), prometheusPort: freePort(tb), alertmanagerPort: freePort(tb),
 	}
 	p.env = append(os.Environ(),
 		"STACK="+stack,
-		"PULUMI_BACKEND_URL=file://"+p.dir+"/.pulumi/state?metadata=skip", // as in the Makefile
+		"PULUMI_BACKEND_URL="+(&url.URL{Scheme: "file", Path: p.dir + "/.pulumi/state", RawQuery: "metadata=skip"}).String(), // as in the Makefile
 		"PULUMI_CONFIG_PASSPHRASE_FILE="+p.dir+"/.pulumi/passphrase",
 		// The tests' own: what they are called with is for the outer make.
 		"MAKEFLAGS=", "MAKELEVEL=", "PULUMI_OPTION_COLOR=never",

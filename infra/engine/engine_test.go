@@ -161,7 +161,7 @@ func TestAContainerThatIsGoneOrEndsAgainAndAgainIsNotWaitedFor(t *testing.T) {
 	if err := e.AwaitReady("crashing", []string{"check"}, time.Minute); err == nil || !strings.Contains(err.Error(), "container crashing ends again and again\nit is restarting, exit code 2") {
 		t.Errorf("error is %v", err)
 	}
-	if err := e.AwaitReady("gone", []string{"check"}, time.Minute); err == nil || !strings.Contains(err.Error(), "container gone is gone: pulumi up --refresh makes it anew") {
+	if err := e.AwaitReady("gone", []string{"check"}, time.Minute); err == nil || !strings.Contains(err.Error(), "container gone is gone: make up makes it anew") {
 		t.Errorf("error is %v", err)
 	}
 	if time.Since(start) > 30*time.Second {

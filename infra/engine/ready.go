@@ -72,7 +72,7 @@ type readiness struct {
 func (r *readiness) once(ctx context.Context) (bool, error) {
 	inspected, err := r.engine.api.ContainerInspect(ctx, r.id, client.ContainerInspectOptions{})
 	if errdefs.IsNotFound(err) {
-		return false, fmt.Errorf("container %s is gone: pulumi up --refresh makes it anew", r.id)
+		return false, fmt.Errorf("container %s is gone: make up makes it anew", r.id)
 	}
 	if err != nil {
 		return false, nil

@@ -16,11 +16,7 @@ import (
 // finish ends the service's part of a change whose other parts failed: where the new
 // replicas serve, those that Pulumi was to remove at the end are removed. It tells what
 // it did.
-func finish(ctx context.Context, s stack) error {
-	v, err := look(ctx, s)
-	if err != nil {
-		return err
-	}
+func (v view) finish(ctx context.Context) error {
 	if len(v.known.leaving) == 0 {
 		return nil
 	}
@@ -59,30 +55,33 @@ func finish(ctx context.Context, s stack) error {
 var server = regexp.MustCompile(`(?m)^server ([^:]+):`)
 
 // served lists the names of the replicas that the proxy sends requests to; none where
-// the proxy does not run.
+// the proxy does not run, or a revision is being tried.
 func (v view) served(ctx context.Context) ([]string, error) {
 	containers, err := v.containers(ctx)
 	if err != nil {
 		return nil, err
 	}
+	front, ok := component(containers, "proxy")
+	if !ok || !runs(front) {
+		return nil, nil
+	}
 	host, err := engine.Connect()
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range containers {
-		if c.Labels[workload.ComponentLabel] != "proxy" || c.State != "running" {
-			continue
-		}
-		// current is good unless a revision is being tried.
-		list, err := host.Output(ctx, c.ID, "sh", "-c", `cd /etc/nginx/revisions && [ "$(readlink current)" = "$(readlink good)" ] && cat good/servers.conf`)
-		if err != nil {
-			return nil, nil
-		}
-		var names []string
-		for _, match := range server.FindAllStringSubmatch(list, -1) {
-			names = append(names, match[1])
-		}
-		return names, nil
+	// current is good unless a revision is being tried.
+	list, err := host.Output(ctx, front.ID, "sh", "-c", `cd /etc/nginx/revisions && [ "$(readlink current)" = "$(readlink good)" ] && cat good/servers.conf`)
+	if err != nil {
+		return nil, nil
 	}
-	return nil, nil
+	return servers(list), nil
+}
+
+// servers reads the names in a list of replicas.
+func servers(list string) []string {
+	var names []string
+	for _, match := range server.FindAllStringSubmatch(list, -1) {
+		names = append(names, match[1])
+	}
+	return names
 }

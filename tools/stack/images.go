@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"helloworld/infra/config"
 
@@ -18,21 +19,28 @@ import (
 // in the configuration and its reference. Those that the configuration names are
 // left to the provider.
 func images(_ context.Context, s stack) error {
+	list, err := imageList(s)
+	fmt.Print(list)
+	return err
+}
+
+func imageList(s stack) (string, error) {
 	text, err := os.ReadFile("Pulumi." + s.name + ".yaml")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return "", err
 	}
 	named, err := namedImages(s.project, text)
 	if err != nil {
-		return fmt.Errorf("read Pulumi.%s.yaml: %w", s.name, err)
+		return "", fmt.Errorf("read Pulumi.%s.yaml: %w", s.name, err)
 	}
+	var list strings.Builder
 	references := config.UpstreamImages.References()
 	for _, component := range slices.Sorted(maps.Keys(references)) {
 		if !named[component] {
-			fmt.Println(component, *references[component])
+			fmt.Fprintln(&list, component, *references[component])
 		}
 	}
-	return nil
+	return list.String(), nil
 }
 
 // namedImages tells which images a stack's configuration file settles. What it

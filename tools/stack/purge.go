@@ -18,6 +18,9 @@ import (
 // the state was lost. It asks first, for another checkout's stack may have the name.
 func purge(ctx context.Context, s stack) error {
 	v, err := look(ctx, s)
+	if unknown(err) {
+		v, err = unmade(s)
+	}
 	if err != nil {
 		return err
 	}
@@ -68,7 +71,7 @@ func purge(ctx context.Context, s stack) error {
 		}
 		fmt.Println("removed: images", repository)
 	}
-	fmt.Println("what was left is removed: make up makes the stack anew")
+	fmt.Printf("what was left is removed: %s makes the stack anew\n", s.make("up"))
 	return nil
 }
 

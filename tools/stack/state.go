@@ -31,12 +31,34 @@ func (s stack) repository(id string) string { return image.Repository(s.prefix()
 
 // state is what Pulumi knows of a stack.
 type state struct {
-	id      string              // tells the stack from others of its name; empty before its first run
-	ids     map[string][]string // the engine's, by resource type
-	leaving map[string]bool     // the engine's ids of what is to be deleted
-	pending int                 // operations that a killed run had begun
-	version string              // of the built image that the last run brought, good or bad
-	outputs map[string]any      // of the last update that succeeded
+	id        string              // tells the stack from others of its name; empty before its first run
+	ids       map[string][]string // the engine's, by resource type
+	leaving   map[string]bool     // the engine's ids of what is to be deleted
+	pending   int                 // operations that a killed run had begun
+	version   string              // of the built image that the last run brought, good or bad
+	outputs   map[string]any      // of the last update that succeeded
+	resources []resource          // containers, networks and volumes
+	salt      string              // tells whether a passphrase is the state's; empty where it has another provider of secrets
+}
+
+// resource is what the state says of a container, network or volume that is to stay.
+type resource struct {
+	thing
+	oneShot  bool
+	networks []attachment // of a container
+	ports    []hostPort   // of a container
+}
+
+// attachment is a container's place on a network.
+type attachment struct {
+	Name    string
+	Aliases []string
+}
+
+// hostPort is a port of a container's that the host has.
+type hostPort struct {
+	Internal, External uint16
+	IP                 string
 }
 
 // Resource types in the state.
@@ -77,6 +99,10 @@ func parseState(s stack, text []byte) (state, error) {
 				Delete        bool
 				Outputs       map[string]any
 			}
+			SecretsProviders struct {
+				Type  string
+				State struct{ Salt string }
+			} `json:"secrets_providers"`
 			PendingOperations []json.RawMessage `json:"pending_operations"`
 		}
 	}
@@ -84,7 +110,13 @@ func parseState(s stack, text []byte) (state, error) {
 		return state{}, fmt.Errorf("read the state: %w", err)
 	}
 	known := state{ids: map[string][]string{}, leaving: map[string]bool{}, pending: len(exported.Deployment.PendingOperations)}
+	if providers := exported.Deployment.SecretsProviders; providers.Type == "passphrase" {
+		known.salt = providers.State.Salt
+	}
 	for _, resource := range exported.Deployment.Resources {
+		if kindNames[resource.Type] != "" && !resource.Delete {
+			known.resources = append(known.resources, readResource(resource.Type, resource.ID, resource.Outputs))
+		}
 		known.ids[resource.Type] = append(known.ids[resource.Type], resource.ID)
 		switch {
 		case resource.Delete:
@@ -100,4 +132,28 @@ func parseState(s stack, text []byte) (state, error) {
 		}
 	}
 	return known, nil
+}
+
+// readResource reads what Pulumi knows of a container, network or volume. Of what it does not
+// know as a thing of that form it tells nothing.
+func readResource(kind, id string, outputs map[string]any) resource {
+	var known struct {
+		Name             string
+		Labels           []struct{ Label string }
+		NetworksAdvanced []attachment
+		Ports            []hostPort
+	}
+	if text, err := json.Marshal(outputs); err == nil {
+		_ = json.Unmarshal(text, &known) // what has another form is left out
+	}
+	r := resource{thing: thing{kind: kind, id: id, name: known.Name}, networks: known.NetworksAdvanced, ports: known.Ports}
+	for _, l := range known.Labels {
+		switch l.Label {
+		case workload.AttemptLabel:
+			r.oneShot = true
+		case workload.DataLabel:
+			r.data = true
+		}
+	}
+	return r
 }

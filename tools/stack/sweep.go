@@ -19,6 +19,12 @@ func sweep(ctx context.Context, s stack) error {
 	if err != nil {
 		return err
 	}
+	return v.sweep(ctx)
+}
+
+// sweep leaves in the view what the state is after it.
+func (v *view) sweep(ctx context.Context) error {
+	s := v.stack
 	if v.known.id == "" && v.known.pending == 0 {
 		return v.tellOfNamesakes(ctx)
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,17 +26,9 @@ type lock struct {
 // unlock frees the stack if every run that locked it is dead. A run that lives is
 // an error. Locks of other backends than a folder are their own affair.
 func unlock(ctx context.Context, s stack) error {
-	folder, ok := strings.CutPrefix(os.Getenv("PULUMI_BACKEND_URL"), "file://")
-	if !ok {
-		return nil
-	}
-	folder, _, _ = strings.Cut(folder, "?")
-	if rest, ok := strings.CutPrefix(folder, "~"); ok {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return err
-		}
-		folder = home + rest
+	folder, err := stateFolder()
+	if err != nil || folder == "" {
+		return err
 	}
 	locks, err := readLocks(filepath.Join(folder, ".pulumi", "locks", "organization", s.project, s.name))
 	if err != nil || len(locks) == 0 {
@@ -46,8 +40,8 @@ func unlock(ctx context.Context, s stack) error {
 	}
 	for _, l := range locks {
 		if l.Hostname != here {
-			return fmt.Errorf("stack %s is locked by process %d on host %s (user %s, since %s): wait for it; if it is dead, pulumi cancel --stack %s frees the stack",
-				s.name, l.PID, l.Hostname, l.Username, l.Timestamp.Format(time.DateTime), s.name)
+			return fmt.Errorf("stack %s is locked by process %d on host %s (user %s, since %s): wait for it; if it is dead, pulumi cancel (in %s) frees the stack",
+				s.name, l.PID, l.Hostname, l.Username, l.Timestamp.Format(time.DateTime), s.make("shell"))
 		}
 		if alive(l.PID) {
 			return fmt.Errorf("stack %s is locked: pulumi runs as process %d (user %s, since %s): wait for it, or end it with kill -INT %d",
@@ -62,13 +56,41 @@ func unlock(ctx context.Context, s stack) error {
 	return nil
 }
 
+// stateFolder is where the backend keeps the state, if that is a folder.
+func stateFolder() (string, error) {
+	address, ok := strings.CutPrefix(os.Getenv("PULUMI_BACKEND_URL"), "file://")
+	if !ok {
+		return "", nil
+	}
+	address, _, _ = strings.Cut(address, "?")
+	folder, err := url.PathUnescape(address)
+	if err != nil {
+		return "", fmt.Errorf("PULUMI_BACKEND_URL is %s: allowed is a URL: %w", os.Getenv("PULUMI_BACKEND_URL"), err)
+	}
+	if rest, ok := strings.CutPrefix(folder, "~"); ok {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", err
+		}
+		folder = home + rest
+	}
+	return folder, nil
+}
+
 func readLocks(folder string) ([]lock, error) {
-	paths, err := filepath.Glob(filepath.Join(folder, "*.json"))
+	entries, err := os.ReadDir(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
 	var locks []lock
-	for _, path := range paths {
+	for _, entry := range entries {
+		path := filepath.Join(folder, entry.Name())
+		if filepath.Ext(path) != ".json" {
+			continue
+		}
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return nil, err

@@ -1,21 +1,11 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"strings"
 )
 
-// urls prints where the service and its monitoring are.
-func urls(ctx context.Context, s stack) error {
-	known, err := load(ctx, s)
-	if err != nil {
-		return err
-	}
-	view{stack: s, known: known}.printURLs()
-	return nil
-}
-
+// printURLs prints where the service and its monitoring are.
 func (v view) printURLs() {
 	url := v.known.output("probeUrl")
 	if url == "" {
@@ -25,7 +15,7 @@ func (v view) printURLs() {
 	fmt.Printf("  curl -k %s\n", url)
 	fmt.Printf("  curl --cacert .pulumi/ca-%s.pem %s\n", v.stack.name, url)
 	if grafana := v.known.output("grafanaUrl"); grafana != "" {
-		fmt.Printf("Dashboards are at %s (user admin, password: pulumi stack output grafanaPassword --show-secrets)\n", grafana)
+		fmt.Printf("Dashboards are at %s (user admin, password: %s)\n", grafana, v.stack.make("password"))
 	}
 	if prometheus := v.known.output("prometheusUrl"); prometheus != "" {
 		fmt.Printf("Prometheus is at %s, alerts are at %s%s\n", prometheus, v.known.output("alertmanagerUrl"), v.told())

@@ -56,23 +56,14 @@ func versions(ctx context.Context, s stack) error {
 	return table.Flush()
 }
 
-// previous prints the version to go back to: the one that VERSION names, else the last
+// previous returns the version to go back to: the one that VERSION names, else the last
 // one that served and is not what the last run brought.
-func previous(ctx context.Context, s stack) error {
-	v, err := look(ctx, s)
-	if err != nil {
-		return err
-	}
+func (v view) previous() (string, error) {
 	list, err := v.kept()
 	if err != nil {
-		return err
+		return "", err
 	}
-	target, err := choose(list, os.Getenv("VERSION"), v.known.version)
-	if err != nil {
-		return err
-	}
-	fmt.Println(target)
-	return nil
+	return choose(list, os.Getenv("VERSION"), v.known.version)
 }
 
 // choose returns the version to go back to from the one that runs.
@@ -89,12 +80,9 @@ func choose(list []engine.Version, wanted, runs string) (string, error) {
 }
 
 // clear removes the versions that stacks of this name have left on the engine: those of
-// which nothing else is there. It is for after the stack has been destroyed.
-func clear(ctx context.Context, s stack) error {
-	v, err := look(ctx, s)
-	if err != nil {
-		return err
-	}
+// which nothing else is there. It is for after the stack has been destroyed: the view is
+// of then.
+func (v view) clear(ctx context.Context) error {
 	host, err := engine.Connect()
 	if err != nil {
 		return err

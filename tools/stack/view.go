@@ -23,6 +23,13 @@ func look(ctx context.Context, s stack) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
+	return viewOf(s, known)
+}
+
+// unmade is a stack that no state knows.
+func unmade(s stack) (view, error) { return viewOf(s, state{}) }
+
+func viewOf(s stack, known state) (view, error) {
 	api, err := client.New(client.FromEnv)
 	if err != nil {
 		return view{}, err
