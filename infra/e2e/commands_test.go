@@ -187,7 +187,6 @@ func failureSays(t *testing.T, p *project) {
 	}
 	restore()
 	p.makeUp(t)
-	// A broken answer of what serves is no success either.
 	restore = p.edit(t, "Pulumi.commands.yaml", "httpsPort: "+strconv.Itoa(p.httpsPort), "httpsPort: 0")
 	out = p.fails(t, []string{"up"}, "helloworld:proxy.httpsPort is 0: allowed is")
 	if !strings.Contains(last(out), "as before") {

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -35,6 +37,12 @@ func configured() []string {
 
 // made lists the stacks that the state's backend knows.
 func made(ctx context.Context) ([]string, error) {
+	if err := stateThere(); err != nil {
+		if errors.Is(err, errNoState) {
+			return nil, nil
+		}
+		return nil, err
+	}
 	var stderr bytes.Buffer
 	list := exec.CommandContext(ctx, "pulumi", "stack", "ls", "--json")
 	list.Stderr = &stderr
@@ -67,22 +75,44 @@ func stacksHere(ctx context.Context) string {
 // existing refuses a command for a stack that does not exist: nothing is made by looking.
 func existing(command func(context.Context, stack) error) func(context.Context, stack) error {
 	return func(ctx context.Context, s stack) error {
-		if slices.Contains(configured(), s.name) {
-			return s.explain(ctx, command(ctx, s))
-		}
-		known, err := made(ctx)
-		if err != nil {
+		if err := s.checkExists(ctx); err != nil {
 			return err
-		}
-		if !slices.Contains(known, s.name) {
-			return fmt.Errorf("stack %s does not exist: %s", s.name, stacksHere(ctx))
 		}
 		return s.explain(ctx, command(ctx, s))
 	}
 }
 
+// checkExists refuses a stack that is neither configured nor made.
+func (s stack) checkExists(ctx context.Context) error {
+	if slices.Contains(configured(), s.name) {
+		return nil
+	}
+	known, err := made(ctx)
+	if err == nil && !slices.Contains(known, s.name) {
+		err = fmt.Errorf("stack %s does not exist: %s", s.name, stacksHere(ctx))
+	}
+	return err
+}
+
 // unknown tells whether an error says that the backend has no such stack.
-func unknown(err error) bool { return err != nil && strings.Contains(err.Error(), "no stack named") }
+func unknown(err error) bool {
+	return err != nil && (errors.Is(err, errNoState) || strings.Contains(err.Error(), "no stack named"))
+}
+
+// errNoState is told where the folder of the state is not there: nothing was made yet.
+var errNoState = errors.New("there is no state")
+
+// stateThere is an error where the folder of the state is not there.
+func stateThere() error {
+	folder, err := stateFolder()
+	if err != nil || folder == "" {
+		return err
+	}
+	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: no folder %s", errNoState, folder)
+	}
+	return nil
+}
 
 // explain says of a stack that is configured and not made what makes it.
 func (s stack) explain(ctx context.Context, err error) error {

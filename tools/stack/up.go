@@ -34,6 +34,9 @@ func up(ctx context.Context, s stack) error {
 func rollback(ctx context.Context, s stack) error {
 	a := &attempt{command: "rollback"}
 	return a.conclude(ctx, s, func() error {
+		if err := s.checkExists(ctx); err != nil {
+			return err
+		}
 		known, err := look(ctx, s)
 		if err != nil {
 			return s.explain(ctx, err)

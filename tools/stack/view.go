@@ -19,6 +19,9 @@ type view struct {
 }
 
 func look(ctx context.Context, s stack) (view, error) {
+	if err := stateThere(); err != nil {
+		return view{}, err
+	}
 	known, err := load(ctx, s)
 	if err != nil {
 		return view{}, err
