@@ -226,12 +226,8 @@ func interrupted(t *testing.T, p *project) {
 	if !strings.HasPrefix(last(out), "make up STACK=commands changed nothing: version ") {
 		t.Errorf("the last line is %q", last(out))
 	}
-	// As Ctrl-C at a terminal; the second one does not wait.
-	for range 2 {
-		if err := syscall.Kill(-run.Process.Pid, syscall.SIGINT); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Second)
+	if err := syscall.Kill(-run.Process.Pid, syscall.SIGINT); err != nil { // as Ctrl-C at a terminal
+		t.Fatal(err)
 	}
 	out = said()
 	if !strings.HasPrefix(last(out), "make up STACK=commands was interrupted: version ") || !strings.Contains(last(out), "serves from 2 replicas as before") {

@@ -42,7 +42,7 @@ func (v view) mend(ctx context.Context) (gone bool, err error) {
 			continue
 		}
 		if err := v.mendContainer(ctx, r, containers[r.id], networks); err != nil {
-			fmt.Printf("found: %s, and that cannot be mended (%v): it is made anew\n", r, err)
+			fmt.Printf("found: %s cannot be mended (%v): it is made anew\n", r, err)
 			gone = true
 		}
 	}
@@ -74,12 +74,12 @@ func (v view) mendContainer(ctx context.Context, r resource, c container.Summary
 		}
 	}
 	for _, a := range r.networks {
-		if c.NetworkSettings != nil && c.NetworkSettings.Networks[a.Name] != nil && c.NetworkSettings.Networks[a.Name].NetworkID == networks[a.Name] {
-			continue
-		}
 		id, ok := networks[a.Name]
 		if !ok {
 			return fmt.Errorf("network %s is gone", a.Name)
+		}
+		if c.NetworkSettings != nil && c.NetworkSettings.Networks[a.Name] != nil {
+			continue
 		}
 		fmt.Printf("found: %s was not on network %s: it is connected\n", r, a.Name)
 		if _, err := v.api.NetworkConnect(ctx, id, client.NetworkConnectOptions{Container: c.ID, EndpointConfig: &network.EndpointSettings{Aliases: a.Aliases}}); err != nil {

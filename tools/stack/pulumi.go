@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// errPulumi is the end of a run of Pulumi that has said itself what is wrong.
-var errPulumi = errors.New("pulumi has told")
+// errPulumi is the end of a run that has said itself what is wrong.
+var errPulumi = errors.New("it has been told")
 
 // pulumi runs Pulumi on the stack, at the terminal. Ctrl-C reaches it as it reaches this
 // program; a SIGTERM is passed on.

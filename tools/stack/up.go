@@ -142,11 +142,17 @@ func (a *attempt) converge(ctx context.Context, s stack, version string) error {
 	ran := s.pulumi(env, arguments...)
 	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), verdictLimit)
 	defer cancel()
-	if a.view, err = look(after, s); err != nil {
-		return errors.Join(ran, err)
+	v, err = look(after, s)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "stack:", err)
+		return errPulumi
 	}
+	a.view = v
 	if ran != nil {
-		return errors.Join(ran, a.view.finish(after))
+		if err := a.view.finish(after); err != nil {
+			fmt.Fprintln(os.Stderr, "stack:", err)
+		}
+		return ran
 	}
 	if err := a.view.writeAuthority(); err != nil {
 		return err
@@ -181,8 +187,8 @@ func (a *attempt) conclude(ctx context.Context, s stack, do func() error) error 
 	if a.view.api == nil { // it was refused before the stack was looked at
 		if known, err := look(after, s); err == nil {
 			a.view = known
-		} else if known, err := unmade(s); unknown(err) || err == nil {
-			a.view = known
+		} else if none, viewErr := unmade(s); unknown(err) && viewErr == nil {
+			a.view = none
 		}
 	}
 	if !a.began && a.view.api != nil {
