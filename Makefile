@@ -103,7 +103,7 @@ env: ## the same as make shell, as lines for eval "$(make env)"
 tools:
 	@said=$$(docker version --format '{{.Server.Version}}' 2>&1) || {
 		case $$said in
-		*'permission denied'*) echo "no permission to use the Docker Engine at $$DOCKER_HOST: add yourself to its group (sudo usermod -aG docker $$USER) and log in again" ;;
+		*'permission denied'*) echo "no permission to use the Docker Engine at $$DOCKER_HOST: add yourself to its group (sudo usermod -aG docker $$(id -un)) and log in again" ;;
 		*'command not found'*) echo "there is no docker command: install Docker" ;;
 		*) echo "no Docker Engine answers at $$DOCKER_HOST: start it (sudo systemctl start docker), or set DOCKER_HOST to where it listens" ;;
 		esac >&2
