@@ -270,11 +270,15 @@ func noProcess(t *testing.T, p *project) {
 			t.Fatal(err)
 		}
 	}
+	out := said()
+	if !strings.HasPrefix(last(out), "make up STACK=commands failed: version ") || !strings.Contains(last(out), "as before") {
+		t.Errorf("the last line is %q of\n%s", last(out), out)
+	}
+	if len(p.plugins(t)) == 0 {
+		t.Error("the killed run left no process: that is no test")
+	}
 	restore()
-	time.Sleep(time.Second)
-	t.Logf("left: %q", p.plugins(t))
-	out := p.makeUp(t)
-	_ = said
+	out = p.makeUp(t)
 	if left := p.plugins(t); len(left) > 0 {
 		t.Errorf("left behind: %q", left)
 	}
@@ -312,16 +316,30 @@ func wrongPassphrase(t *testing.T, p *project) {
 
 // downAsks gives the stack data, and answers at a terminal.
 func downAsks(t *testing.T, p *project) {
-	answered := func(answer string, env ...string) string {
+	answered := func(answer string) string {
 		t.Helper()
 		command := p.command("script", "--quiet", "--return", "--command", "make down", "/dev/null")
-		command.Env = append(command.Env, env...)
-		command.Stdin = strings.NewReader(answer)
-		out, err := command.CombinedOutput()
+		stdin, err := command.StdinPipe()
 		if err != nil {
-			t.Errorf("make down: %v\n%s", err, out)
+			t.Fatal(err)
 		}
-		return string(out)
+		stdout, err := command.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
+		}
+		reader := bufio.NewReader(stdout)
+		question, _ := reader.ReadString('?') // all there is, if there is none
+		if _, err := io.WriteString(stdin, answer); err != nil {
+			t.Error(err)
+		}
+		rest, _ := io.ReadAll(reader)
+		if err := command.Wait(); err != nil {
+			t.Errorf("make down: %v", err)
+		}
+		return question + string(rest)
 	}
 	p.edit(t, "Pulumi.commands.yaml", "  helloworld:logging:\n    enabled: false\n", "  helloworld:logging:\n    enabled: true\n")
 	p.makeUp(t)
