@@ -331,7 +331,14 @@ func downAsks(t *testing.T, p *project) {
 			t.Fatal(err)
 		}
 		reader := bufio.NewReader(stdout)
-		question, _ := reader.ReadString('?') // all there is, if there is none
+		var question []byte
+		for !strings.HasSuffix(string(question), "Type yes: ") {
+			next, err := reader.ReadByte()
+			if err != nil {
+				t.Fatalf("make down does not ask: %v\n%s", err, question)
+			}
+			question = append(question, next)
+		}
 		if _, err := io.WriteString(stdin, answer); err != nil {
 			t.Error(err)
 		}
@@ -339,7 +346,7 @@ func downAsks(t *testing.T, p *project) {
 		if err := command.Wait(); err != nil {
 			t.Errorf("make down: %v", err)
 		}
-		return question + string(rest)
+		return string(question) + string(rest)
 	}
 	p.edit(t, "Pulumi.commands.yaml", "  helloworld:logging:\n    enabled: false\n", "  helloworld:logging:\n    enabled: true\n")
 	p.makeUp(t)
