@@ -254,19 +254,35 @@ func (p *project) plugins(t *testing.T) []string {
 	return found
 }
 
+// pulumiIn lists the processes of Pulumi itself in a group.
+func pulumiIn(t *testing.T, group int) []int {
+	t.Helper()
+	programs, err := filepath.Glob("/proc/[0-9]*/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []int
+	for _, program := range programs {
+		binary, _ := os.Readlink(program) // it may have ended
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(program)))
+		if err != nil || filepath.Base(binary) != "pulumi" {
+			continue
+		}
+		if its, err := syscall.Getpgid(pid); err == nil && its == group {
+			found = append(found, pid)
+		}
+	}
+	if len(found) == 0 {
+		t.Fatal("pulumi does not run")
+	}
+	return found
+}
+
 func noProcess(t *testing.T, p *project) {
 	restore := p.edit(t, "Pulumi.commands.yaml", "config:\n", "config:\n  helloworld:app:\n    startTimeout: 300\n    healthCommand: [/app, never]\n")
 	run, said := p.begun(t)
-	processes, err := exec.Command("pgrep", "--exact", "--pgroup", strconv.Itoa(run.Process.Pid), "pulumi").Output()
-	if err != nil {
-		t.Fatalf("find pulumi: %v", err)
-	}
-	for _, pid := range strings.Fields(string(processes)) {
-		number, err := strconv.Atoi(pid)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := syscall.Kill(number, syscall.SIGKILL); err != nil {
+	for _, pid := range pulumiIn(t, run.Process.Pid) {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 	}
