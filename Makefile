@@ -34,7 +34,9 @@ ifeq ($(origin DOCKER_HOST),undefined)
 export DOCKER_HOST := $(shell docker context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null || echo unix:///var/run/docker.sock)
 endif
 
-STACK_TOOL := exec .pulumi/bin/stack
+# A library would ask the terminal for its colours, and one that does not answer is
+# waited for: to a dumb one nothing is said. Pulumi is given the real one.
+STACK_TOOL := PULUMI_TERM="$${TERM-}" TERM=dumb exec .pulumi/bin/stack
 
 .PHONY: help up down rollback versions purge preview status password logs test bench lint shell env tools images ready
 
@@ -65,12 +67,10 @@ status: tools ## show the containers, what Prometheus reaches, and the alerts
 password: tools ## print Grafana's password, of the user admin
 	@$(STACK_TOOL) password
 
-# In GREP a $ is a $. A library would ask the terminal for its colours, and one that
-# does not answer is waited for: to a dumb one nothing is said.
+# In GREP a $ is a $.
 logs: override export GREP := $(value GREP)
 logs: ## follow the logs of all containers; SERVICE=proxy,replica SINCE=10m GREP=text narrow them, FOLLOW=no ends
 	@go build -o .pulumi/bin/stack ./tools/stack
-	export TERM=dumb
 	$(STACK_TOOL) logs
 
 test: tools images ## run all tests, the end-to-end tests on the real engine included
@@ -91,7 +91,7 @@ lint: ## check the code's form
 
 shell: ready ## a shell in which plain pulumi works on this stack
 	@echo "pulumi works here on stack $$STACK; leave with exit"
-	eval "$$(.pulumi/bin/stack env)"
+	eval "$$(TERM=dumb .pulumi/bin/stack env)"
 	export -f pulumi
 	exec bash
 
@@ -114,7 +114,7 @@ tools:
 
 # images brings what the stack does not build itself.
 images: tools
-	@.pulumi/bin/stack images | tools/images/ensure
+	@TERM=dumb .pulumi/bin/stack images | tools/images/ensure
 
 # ready makes the stack, and frees it if the run that locked it is dead.
 ready: tools

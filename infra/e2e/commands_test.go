@@ -254,27 +254,47 @@ func (p *project) plugins(t *testing.T) []string {
 	return found
 }
 
+// pulumiIn lists the processes of Pulumi itself in a group.
+func pulumiIn(t *testing.T, group int) []int {
+	t.Helper()
+	programs, err := filepath.Glob("/proc/[0-9]*/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []int
+	for _, program := range programs {
+		binary, _ := os.Readlink(program) // it may have ended
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(program)))
+		if err != nil || filepath.Base(binary) != "pulumi" {
+			continue
+		}
+		if its, err := syscall.Getpgid(pid); err == nil && its == group {
+			found = append(found, pid)
+		}
+	}
+	if len(found) == 0 {
+		t.Fatal("pulumi does not run")
+	}
+	return found
+}
+
 func noProcess(t *testing.T, p *project) {
 	restore := p.edit(t, "Pulumi.commands.yaml", "config:\n", "config:\n  helloworld:app:\n    startTimeout: 300\n    healthCommand: [/app, never]\n")
 	run, said := p.begun(t)
-	processes, err := exec.Command("pgrep", "--exact", "--pgroup", strconv.Itoa(run.Process.Pid), "pulumi").Output()
-	if err != nil {
-		t.Fatalf("find pulumi: %v", err)
+	for _, pid := range pulumiIn(t, run.Process.Pid) {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
 	}
-	for _, pid := range strings.Fields(string(processes)) {
-		number, err := strconv.Atoi(pid)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := syscall.Kill(number, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
+	out := said()
+	if !strings.HasPrefix(last(out), "make up STACK=commands failed: version ") || !strings.Contains(last(out), "as before") {
+		t.Errorf("the last line is %q of\n%s", last(out), out)
+	}
+	if len(p.plugins(t)) == 0 {
+		t.Error("the killed run left no process: that is no test")
 	}
 	restore()
-	time.Sleep(time.Second)
-	t.Logf("left: %q", p.plugins(t))
-	out := p.makeUp(t)
-	_ = said
+	out = p.makeUp(t)
 	if left := p.plugins(t); len(left) > 0 {
 		t.Errorf("left behind: %q", left)
 	}
@@ -312,16 +332,37 @@ func wrongPassphrase(t *testing.T, p *project) {
 
 // downAsks gives the stack data, and answers at a terminal.
 func downAsks(t *testing.T, p *project) {
-	answered := func(answer string, env ...string) string {
+	answered := func(answer string) string {
 		t.Helper()
 		command := p.command("script", "--quiet", "--return", "--command", "make down", "/dev/null")
-		command.Env = append(command.Env, env...)
-		command.Stdin = strings.NewReader(answer)
-		out, err := command.CombinedOutput()
+		stdin, err := command.StdinPipe()
 		if err != nil {
-			t.Errorf("make down: %v\n%s", err, out)
+			t.Fatal(err)
 		}
-		return string(out)
+		stdout, err := command.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
+		}
+		reader := bufio.NewReader(stdout)
+		var question []byte
+		for !strings.HasSuffix(string(question), "Type yes: ") {
+			next, err := reader.ReadByte()
+			if err != nil {
+				t.Fatalf("make down does not ask: %v\n%s", err, question)
+			}
+			question = append(question, next)
+		}
+		if _, err := io.WriteString(stdin, answer); err != nil {
+			t.Error(err)
+		}
+		rest, _ := io.ReadAll(reader)
+		if err := command.Wait(); err != nil {
+			t.Errorf("make down: %v", err)
+		}
+		return string(question) + string(rest)
 	}
 	p.edit(t, "Pulumi.commands.yaml", "  helloworld:logging:\n    enabled: false\n", "  helloworld:logging:\n    enabled: true\n")
 	p.makeUp(t)

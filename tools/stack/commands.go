@@ -56,7 +56,7 @@ func (a *attempt) remove(ctx context.Context, s stack) error {
 	if err := s.checkPassphrase(v.known.salt); err != nil {
 		return err
 	}
-	if ok, err := v.mayRemove(); err != nil || !ok {
+	if ok, err := v.mayRemove(ctx); err != nil || !ok {
 		return err
 	}
 	a.began = true
@@ -81,7 +81,7 @@ func (a *attempt) remove(ctx context.Context, s stack) error {
 
 // mayRemove names the volumes with data, and asks the person at the terminal, if one
 // sits there.
-func (v view) mayRemove() (bool, error) {
+func (v view) mayRemove(ctx context.Context) (bool, error) {
 	var data []string
 	for _, r := range v.known.resources {
 		if r.kind == volumeType && r.data {
@@ -96,9 +96,9 @@ func (v view) mayRemove() (bool, error) {
 	if !term.IsTerminal(int(os.Stdin.Fd())) || !term.IsTerminal(int(os.Stdout.Fd())) {
 		return true, nil
 	}
-	ok, err := agreed("Remove the stack and its data?")
+	ok, err := agreed(ctx, "Remove the stack and its data?")
 	if !ok {
-		fmt.Printf("nothing was removed, %s\n", v.serving(context.Background()))
+		fmt.Printf("nothing was removed, %s\n", v.serving(context.WithoutCancel(ctx)))
 	}
 	return ok, err
 }

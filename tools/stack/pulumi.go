@@ -20,6 +20,9 @@ func (s stack) pulumi(env []string, args ...string) error {
 	command := exec.Command("pulumi", append(args, "--stack", s.name)...)
 	command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr
 	command.Env = append(os.Environ(), env...)
+	if terminal := os.Getenv("PULUMI_TERM"); terminal != "" {
+		command.Env = append(command.Env, "TERM="+terminal)
+	}
 	terminated := make(chan os.Signal, 1)
 	signal.Notify(terminated, syscall.SIGTERM)
 	defer signal.Stop(terminated)

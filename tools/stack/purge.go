@@ -49,7 +49,7 @@ func purge(ctx context.Context, s stack) error {
 	for _, repository := range repositories {
 		fmt.Printf("  images %s\n", repository)
 	}
-	if ok, err := agreed("Remove all of it, its data too? Another checkout's stack of this name would be among it."); err != nil {
+	if ok, err := agreed(ctx, "Remove all of it, its data too? Another checkout's stack of this name would be among it."); err != nil {
 		return err
 	} else if !ok {
 		fmt.Println("nothing was removed")
@@ -76,7 +76,7 @@ func purge(ctx context.Context, s stack) error {
 }
 
 // agreed asks the person at the terminal. YES=1 agrees; without a terminal nobody does.
-func agreed(question string) (bool, error) {
+func agreed(ctx context.Context, question string) (bool, error) {
 	if os.Getenv("YES") == "1" {
 		return true, nil
 	}
@@ -84,6 +84,16 @@ func agreed(question string) (bool, error) {
 		return false, errors.New("nobody sits at a terminal to agree: YES=1 does")
 	}
 	fmt.Printf("%s Type yes: ", question)
-	answer, err := bufio.NewReader(os.Stdin).ReadString('\n')
-	return strings.TrimSpace(answer) == "yes", err
+	answers := make(chan string, 1)
+	go func() {
+		answer, _ := bufio.NewReader(os.Stdin).ReadString('\n') // the end of the input is no
+		answers <- answer
+	}()
+	select {
+	case answer := <-answers:
+		return strings.TrimSpace(answer) == "yes", nil
+	case <-ctx.Done(): // Ctrl-C
+		fmt.Println()
+		return false, nil
+	}
 }
