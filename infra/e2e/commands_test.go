@@ -22,6 +22,7 @@ const oddFolder = `it's 100% a "folder" of $HOME #1? [*]`
 // TestCommands runs the Makefile's commands where something is not as they need it, in a
 // folder with an odd name.
 func TestCommands(t *testing.T) {
+	t.Parallel()
 	p := newProjectIn(t, filepath.Join(t.TempDir(), oddFolder), "commands")
 	p.env = slices.DeleteFunc(p.env, func(variable string) bool { // the Makefile's own
 		return strings.HasPrefix(variable, "PULUMI_BACKEND_URL=") || strings.HasPrefix(variable, "PULUMI_CONFIG_PASSPHRASE")

@@ -8,6 +8,7 @@ import (
 // TestNights stops, removes and disconnects what runs, in every way that somebody at a
 // terminal can: make up ends with the service answering, and says what it found.
 func TestNights(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, "nights")
 	p.start(t, "monitoring.enabled", "false", "logging.enabled", "false")
 	one := func(component string) string { return p.containers(t, component)[0] }
