@@ -1,23 +1,26 @@
 package e2e
 
 import (
-	"os"
-	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 )
 
-// TestALostState loses the state while the stack runs, with monitoring and logging.
+// TestALostState loses .pulumi, with the state and the passphrase, while the stack runs,
+// with monitoring and logging, and does what the README says.
 func TestALostState(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "lost")
 	p.makeUp(t)
-	if err := os.RemoveAll(filepath.Join(p.dir, ".pulumi/state")); err != nil {
-		t.Fatal(err)
-	}
+	p.git(t, "clean", "-fdxq", "--exclude=/.pulumi/home", "--exclude=/.pulumi/images", "--exclude=/Pulumi.lost.yaml")
 	before := p.resources(t)
+	if out, err := p.run("make", "up"); err == nil || !strings.Contains(out, "passphrase") || !strings.Contains(out, "Pulumi.lost.yaml") {
+		t.Errorf("make up without the passphrase: %v\n%s", err, out)
+	}
+	settings := p.read(t, "Pulumi.lost.yaml")
+	p.write(t, "Pulumi.lost.yaml", regexp.MustCompile(`(?m)^encryptionsalt:.*\n`).ReplaceAllString(settings, ""))
 	out, err := p.run("make", "up")
 	if err == nil || !strings.Contains(out, "make purge removes them") || !strings.Contains(out, "allowed is a free port") {
 		t.Errorf("make up: %v\n%s", err, out)
