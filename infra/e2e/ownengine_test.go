@@ -195,11 +195,17 @@ func (e *ownEngine) load(t *testing.T, references ...string) {
 	}
 }
 
-// buildService builds the sample service into the folder, while there is a network.
+// buildService builds the sample service, with what the load asks for, into the folder,
+// while there is a network.
 func buildService(t *testing.T, folder string) {
 	t.Helper()
+	copied := &project{dir: filepath.Join(folder, "source")}
+	if err := os.CopyFS(filepath.Join(copied.dir, "app"), os.DirFS("../../app")); err != nil {
+		t.Fatal(err)
+	}
+	copied.addSlowRoutes(t)
 	build := exec.Command("go", "build", "-trimpath", "-o", folder+"/app", ".")
-	build.Dir = "../../app"
+	build.Dir = filepath.Join(copied.dir, "app")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
