@@ -33,7 +33,7 @@ func TestNights(t *testing.T) {
 		{"TheProxyIsDisconnected", func() { docker(t, "network", "disconnect", network(), one("proxy")) }, []string{"-proxy-", "was not on network"}, false},
 		{"AReplicaIsDisconnected", func() { docker(t, "network", "disconnect", network(), one("replica")) }, []string{"-replica-", "was not on network"}, false},
 		{"TheNetworkIsRemoved", func() {
-			for _, id := range all() {
+			for _, id := range docker(t, "network", "inspect", "--format", "{{range $id, $_ := .Containers}}{{$id}} {{end}}", network()) {
 				docker(t, "network", "disconnect", "--force", network(), id)
 			}
 			docker(t, "network", "rm", network())
