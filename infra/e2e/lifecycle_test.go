@@ -489,7 +489,9 @@ func makeForeign(t *testing.T) func(*testing.T) {
 		docker(t, "volume", "rm", volume)
 		docker(t, "network", "rm", network)
 	})
-	images := docker(t, "images", "--quiet", "--no-trunc")
+	// Another test's stack takes its image along.
+	built := docker(t, "images", "--quiet", "--no-trunc", "--filter", "label=helloworld.stack")
+	images := slices.DeleteFunc(docker(t, "images", "--quiet", "--no-trunc"), func(id string) bool { return slices.Contains(built, id) })
 	container := docker(t, "create", "--name", "e2e-foreign", "--network", network, images[0], "true")[0]
 	t.Cleanup(func() { docker(t, "rm", container) })
 	return func(t *testing.T) {
