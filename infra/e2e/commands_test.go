@@ -220,7 +220,7 @@ func (p *project) begun(t *testing.T) (run *exec.Cmd, said func() string) {
 }
 
 func interrupted(t *testing.T, p *project) {
-	restore := p.edit(t, "Pulumi.commands.yaml", "  helloworld:app:\n", "  helloworld:app:\n    startTimeout: 300\n    healthCommand: [/app, never]\n")
+	restore := p.edit(t, "Pulumi.commands.yaml", "  helloworld:app:\n", "  helloworld:app:\n    env: {RUN: interrupted}\n    startTimeout: 300\n    healthCommand: [/app, never]\n")
 	run, said := p.begun(t)
 	out := p.fails(t, []string{"up"}, "is locked: pulumi runs as process")
 	if !strings.HasPrefix(last(out), "make up STACK=commands changed nothing: version ") {
@@ -280,7 +280,7 @@ func pulumiIn(t *testing.T, group int) []int {
 }
 
 func noProcess(t *testing.T, p *project) {
-	restore := p.edit(t, "Pulumi.commands.yaml", "  helloworld:app:\n", "  helloworld:app:\n    startTimeout: 300\n    healthCommand: [/app, never]\n")
+	restore := p.edit(t, "Pulumi.commands.yaml", "  helloworld:app:\n", "  helloworld:app:\n    env: {RUN: killed}\n    startTimeout: 300\n    healthCommand: [/app, never]\n")
 	run, said := p.begun(t)
 	for _, pid := range pulumiIn(t, run.Process.Pid) {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {

@@ -26,7 +26,7 @@ func TestNights(t *testing.T) {
 	}{
 		{"TheProxyIsStopped", func() { docker(t, "stop", one("proxy")) }, []string{"-proxy-", "was stopped: it is started"}, false},
 		{"TheProxyIsRemoved", func() { docker(t, "rm", "--force", one("proxy")) }, []string{"-proxy-", "is gone: it is made anew"}, true},
-		{"EverythingIsStopped", func() { docker(t, append([]string{"stop", "--time", "1"}, all()...)...) }, []string{"-proxy-", "-replica-1-", "-replica-2-", "was stopped"}, false},
+		{"EverythingIsStopped", func() { docker(t, append([]string{"stop", "-t", "1"}, all()...)...) }, []string{"-proxy-", "-replica-1-", "-replica-2-", "was stopped"}, false},
 		{"EverythingIsRemoved", func() { docker(t, append([]string{"rm", "--force"}, all()...)...) }, []string{"-proxy-", "-replica-1-", "-replica-2-", "is gone"}, true},
 		{"AReplicaIsRenamed", func() { docker(t, "rename", one("replica"), "somebody-else") }, []string{"was renamed to somebody-else: it has its name back"}, false},
 		{"AReplicaIsPaused", func() { docker(t, "pause", one("replica")) }, []string{"was paused: it goes on"}, false},
