@@ -19,6 +19,7 @@ func TestRefused(t *testing.T) {
 		{"AVersionThatIsReadyAndServesNothing", servesNothing},
 		{"AVersionThatStartsSlowlyIsWaitedFor", startsSlowly},
 		{"AnUpdateOfNothingButReplicas", onlyReplicas},
+		{"AHealthCommandThatIsTakenAwayIsGone", healthTakenAway},
 	} {
 		t.Run(step.name, func(t *testing.T) { step.run(t, p) })
 	}
@@ -84,4 +85,18 @@ func onlyReplicas(t *testing.T, p *project) {
 	}
 	p.intact(t, before)
 	p.mended(t)
+}
+
+// healthTakenAway: the provider does not see it by itself.
+func healthTakenAway(t *testing.T, p *project) {
+	p.set(t, "app.healthCommand[0]", "/app", "app.healthCommand[1]", "healthcheck")
+	p.up(t)
+	p.unset(t, "app.healthCommand")
+	p.up(t)
+	for _, id := range p.containers(t, "replica") {
+		if check := docker(t, "inspect", "--format", "{{json .Config.Healthcheck}}", id)[0]; check != "null" {
+			t.Errorf("a replica has the health check %s", check)
+		}
+	}
+	p.up(t, "--expect-no-changes")
 }

@@ -22,6 +22,7 @@ const (
 	IDLabel        = "helloworld.id"        // tells this state's stack from others of its name
 	ComponentLabel = "helloworld.component" // of containers: replica, proxy, ...
 	PidsLabel      = "helloworld.pids"      // of containers: limit of processes and threads
+	HealthLabel    = "helloworld.health"    // of containers: what looks at their health
 	AttemptLabel   = "helloworld.attempt"   // of one-shots: number of the run
 	DataLabel      = "helloworld.data"      // of volumes with data that nothing makes anew
 )

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -292,6 +293,10 @@ func (d Description) labels(stack *Stack) docker.ContainerLabelArray {
 		labels = append(labels, docker.ContainerLabelArgs{Label: pulumi.String(name), Value: value})
 	}
 	add(ComponentLabel, pulumi.String(d.Component))
+	// The provider does not see that a health check is there no more.
+	if d.Health != nil {
+		add(HealthLabel, pulumi.String(strings.Join(d.Health.Command, " ")))
+	}
 	add(IDLabel, stack.ID)
 	add(PidsLabel, pulumi.String(strconv.Itoa(d.Pids)))
 	add(StackLabel, pulumi.String(stack.Label()))
