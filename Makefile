@@ -38,7 +38,7 @@ endif
 # waited for: to a dumb one nothing is said. Pulumi is given the real one.
 STACK_TOOL := PULUMI_TERM="$${TERM-}" TERM=dumb exec .pulumi/bin/stack
 
-.PHONY: help up down rollback versions purge preview status password logs test bench lint shell env tools images ready
+.PHONY: help up down rollback versions purge preview status password logs test kills bench lint shell env tools images ready
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
@@ -81,6 +81,9 @@ test: tools images ## run all tests, the end-to-end tests on the real engine inc
 	done
 	mv $(LOCAL)/e2e/infra $(LOCAL)/e2e/program
 	go test -timeout 75m -parallel 2 -v ./infra/e2e
+
+kills: tools images ## kill 20 runs of random changes at random moments, and mend each by one make up
+	@E2E_KILLS=$${E2E_KILLS:-20} go test -timeout 75m -run '^TestKills$$' -v ./infra/e2e
 
 bench: tools images ## time up, scaling, a new version and destroy, against one docker run
 	@go test -timeout 30m -run '^$$' -bench . -benchtime 1x ./infra/e2e

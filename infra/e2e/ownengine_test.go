@@ -262,6 +262,7 @@ func TestEngineWithLogOptions(t *testing.T) {
 			{"AChangeLosesNoRequestAndReplacesNothingElse", changesReplicasAlone},
 			{"CompressedFilesAreRead", compressedLines},
 			{"AfterARestartOfTheHostItServes", e.restarts},
+			{"AnAddressThatComesAfterTheEngineIsServed", e.lateAddress},
 		} {
 			t.Run(step.name, func(t *testing.T) { step.run(t, p) })
 		}
@@ -387,5 +388,29 @@ func (e *ownEngine) restarts(t *testing.T, p *project) {
 		return err == nil
 	})
 	p.serves(t, 2)
+	nothingChanges(t, p)
+}
+
+// lateAddress: the proxy's address is there only after the engine has tried to start the
+// proxy.
+func (e *ownEngine) lateAddress(t *testing.T, p *project) {
+	const address = "192.0.2.10"
+	ip := func(act string) {
+		t.Helper()
+		if out, err := exec.Command("ip", "address", act, address+"/32", "dev", "lo").CombinedOutput(); err != nil {
+			t.Fatalf("ip address %s: %v\n%s", act, err, out)
+		}
+	}
+	ip("add")
+	p.set(t, "proxy.bind", address)
+	p.up(t)
+	e.stop(t)
+	ip("del")
+	e.start(t)
+	ip("add")
+	out := p.makeUp(t)
+	if !strings.Contains(out, "found: ") || !strings.HasSuffix(last(out), "serves from 2 replicas") {
+		t.Errorf("make up says\n%s", out)
+	}
 	nothingChanges(t, p)
 }
