@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -56,7 +57,11 @@ func TestTwoCheckouts(t *testing.T) {
 	first.start(t, "monitoring.enabled", "false", "logging.enabled", "false")
 	mine := first.resources(t)
 	second := &project{dir: t.TempDir(), stack: "twice", httpPort: first.httpPort, httpsPort: freePort(t), prometheusPort: freePort(t), alertmanagerPort: freePort(t)}
-	second.copyFrom(t, first.dir)
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second.copyFrom(t, root)
 	second.env = slices.Clone(first.env)
 	for i, variable := range second.env {
 		second.env[i] = strings.ReplaceAll(variable, first.dir, second.dir)
