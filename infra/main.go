@@ -123,7 +123,7 @@ func deploy(ctx *pulumi.Context, cfg config.Config, host host, hooks hooks, last
 		}
 	}
 	if cfg.Logging.Enabled {
-		return keepLogs(ctx, cfg, host, stack, data, watching)
+		return keepLogs(ctx, cfg, host, stack, data, front, watching)
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func watch(ctx *pulumi.Context, cfg config.Config, host host, stack *workload.St
 		return nil, err
 	}
 	images := monitoring.Images{Nginx: nginx.ID}
-	err = pull(ctx, stack, []pulled{
+	err = pull(ctx, stack, front, []pulled{
 		{"prometheus", cfg.Images.Prometheus, &images.Prometheus},
 		{"alertmanager", cfg.Images.Alertmanager, &images.Alertmanager},
 		{"node-exporter", cfg.Images.NodeExporter, &images.NodeExporter},
@@ -84,7 +84,7 @@ func logsOf(cfg config.Config) monitoring.Logging {
 }
 
 // keepLogs runs the logging of what deploy made, and watch if it did.
-func keepLogs(ctx *pulumi.Context, cfg config.Config, host host, stack *workload.Stack, data map[string]pulumi.StringInput, watching *monitoring.Monitoring) error {
+func keepLogs(ctx *pulumi.Context, cfg config.Config, host host, stack *workload.Stack, data map[string]pulumi.StringInput, front *proxy.Proxy, watching *monitoring.Monitoring) error {
 	files, err := host.LogFiles()
 	if err != nil {
 		return err
@@ -98,7 +98,7 @@ func keepLogs(ctx *pulumi.Context, cfg config.Config, host host, stack *workload
 		needed = append(needed, pulled{"vmalert", cfg.Images.VMAlert, &args.Images.VMAlert})
 		args.Alerts = &logging.Alerts{Network: watching.Network, URL: watching.AlertsURL, Runbook: cfg.Monitoring.Runbook}
 	}
-	if err := pull(ctx, stack, needed); err != nil {
+	if err := pull(ctx, stack, front, needed); err != nil {
 		return err
 	}
 	_, err = logging.New(ctx, "logging", args)
@@ -140,13 +140,14 @@ type pulled struct {
 	id              *pulumi.StringInput
 }
 
-// pull pulls the images that can be had.
-func pull(ctx *pulumi.Context, stack *workload.Stack, images []pulled) error {
+// pull pulls the images that can be had, once the service is in place: what they are for
+// then fails after a change of the service, and not in its way.
+func pull(ctx *pulumi.Context, stack *workload.Stack, front *proxy.Proxy, images []pulled) error {
 	for _, p := range images {
 		if p.reference == "" {
 			continue
 		}
-		image, err := image.Pull(ctx, stack, p.name, p.reference)
+		image, err := image.Pull(ctx, stack, p.name, p.reference, pulumi.DependsOn([]pulumi.Resource{front}))
 		if err != nil {
 			return err
 		}
