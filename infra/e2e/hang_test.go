@@ -47,6 +47,7 @@ func TestHang(t *testing.T) {
 		{"WhatHangsIsRestartedAndWhatIsSlowIsNot", hungReplicas},
 		{"UpMendsAPausedReplica", pausedDuringUp},
 		{"UpMendsAStoppedProcess", stoppedDuringUp},
+		{"AServiceThatHangsIsReplaced", hungServiceReplaced},
 		{"TheFilterLetsNothingElseThrough", filterRefuses},
 		{"WhatIsStoppedByHandStaysStopped", stoppedByHand},
 		{"ASecondUpAndARefreshChangeNothing", nothingChanges},
@@ -126,6 +127,26 @@ func (p *project) watcherLines(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	return strings.FieldsFunc(string(out), func(r rune) bool { return r == '\n' })
+}
+
+// hungServiceReplaced lets every replica answer too late for every question: none is
+// restarted, for they answer, and what comes after them is not held up.
+func hungServiceReplaced(t *testing.T, p *project) {
+	p.set(t, "replicas", "2")
+	p.up(t)
+	for number := 1; number <= 2; number++ {
+		if _, err := askReplica(t, p.replica(t, number), "/slow"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.set(t, "app.env.VERSION_AFTER", "a hang")
+	start := time.Now()
+	out := p.makeUp(t)
+	t.Logf("replaced in %.1f s", time.Since(start).Seconds())
+	if !strings.HasSuffix(last(out), "serves from 2 replicas") {
+		t.Errorf("make up says\n%s", out)
+	}
+	p.serves(t, 2)
 }
 
 // hungReplicas pauses a replica, stops the process of another, lets all requests of a

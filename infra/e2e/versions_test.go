@@ -143,6 +143,14 @@ func rollback(t *testing.T, p *project) {
 		t.Error("something was built")
 	}
 	load.end(t)
+	broken := p.edit(t, "app/main.go", "func main() {", "func main() {\n\tpanic(\"bad\")")
+	if out, err := p.run("make", "up"); err == nil {
+		t.Errorf("make up of a version that ends at once succeeded\n%s", out)
+	}
+	broken()
+	if out, err := p.run("make", "rollback"); err == nil || !strings.Contains(out, "version "+strings.TrimSpace(before)+" came to serve last, and serves still") {
+		t.Errorf("make rollback where the last version never served: %v\n%s", err, out)
+	}
 	if out, err := p.run("make", "rollback", "VERSION=nonsense"); err == nil || !strings.Contains(out, "VERSION is nonsense: allowed is a version that is kept") {
 		t.Errorf("make rollback to a version that is not there: %v\n%s", err, out)
 	}

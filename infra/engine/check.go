@@ -15,6 +15,7 @@ import (
 	"helloworld/infra/config"
 
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
 )
 
 // Check tells, before anything changes, what of the configuration this engine
@@ -44,7 +45,7 @@ func (e *Engine) Check(own []string, c config.Config) error {
 	var problems []error
 	for _, component := range slices.Sorted(maps.Keys(ports)) {
 		for _, p := range ports[component] {
-			problems = append(problems, e.checkPort(owners[component], p))
+			problems = append(problems, e.checkPort(ctx, owners[component], p))
 		}
 	}
 	return errors.Join(problems...)
@@ -58,7 +59,7 @@ type publishedPort struct {
 }
 
 // checkPort refuses a port that somebody else than its owners has.
-func (e *Engine) checkPort(owners []container.Summary, p publishedPort) error {
+func (e *Engine) checkPort(ctx context.Context, owners []container.Summary, p publishedPort) error {
 	port := p.number
 	for _, owner := range owners {
 		for _, published := range owner.Ports {
@@ -77,11 +78,30 @@ func (e *Engine) checkPort(owners []container.Summary, p publishedPort) error {
 	err := tryPort(netip.AddrPortFrom(p.bind, uint16(port)).String())
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
+		if other := e.publisher(ctx, port); other != "" {
+			return fmt.Errorf("%s is %d: allowed is a free port, and container %s publishes this one: stop it, or set another port. If a lost state left it, make purge removes it", p.key, port, other)
+		}
 		return fmt.Errorf("%s is %d: allowed is a free port, and another process listens on this one (sudo ss -ltnp 'sport = :%d' names it): stop it, or set another port", p.key, port, port)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fmt.Errorf("proxy.bind is %s: allowed is an address of this host", p.bind)
 	}
 	return nil
+}
+
+// publisher returns the name of a container that publishes the port, or nothing.
+func (e *Engine) publisher(ctx context.Context, port int) string {
+	list, err := e.api.ContainerList(ctx, client.ContainerListOptions{})
+	if err != nil {
+		return ""
+	}
+	for _, c := range list.Items {
+		for _, published := range c.Ports {
+			if int(published.PublicPort) == port && len(c.Names) > 0 {
+				return strings.TrimPrefix(c.Names[0], "/")
+			}
+		}
+	}
+	return ""
 }
 
 // tryPort listens for a moment. Where that takes privileges it asks whether

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -109,11 +110,20 @@ func (r *readiness) once(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	r.output = output
-	if code != 0 {
-		return false, nil
+	switch {
+	case code == 0:
+		return true, r.engine.limitPids(ctx, found)
+	case code >= cannotRun && notThere.MatchString(output):
+		return false, fmt.Errorf("app.healthCommand is %q: allowed is a command that the image has\n%s", r.command, r.engine.report(r.id, output))
 	}
-	return true, r.engine.limitPids(ctx, found)
+	return false, nil
 }
+
+// cannotRun is the least exit code of a command that cannot be run.
+const cannotRun = 126
+
+// notThere is what the engine says of a command that the image does not have.
+var notThere = regexp.MustCompile(`OCI runtime exec failed: .*(executable file not found|no such file or directory)`)
 
 // pausedGrace is how long in seconds a container that was paused has to end: what it
 // was working on is given up by now.

@@ -41,9 +41,10 @@ refuse() { # SERVER WHAT...
 }
 
 # joined: each of the joining addresses has answered a request of nginx's. The
-# fragment, which is not sent, lets curl ask that often.
+# fragment, which is not sent, lets curl ask that often, and at once: of the old ones
+# some may hang.
 joined() {
-    seen=$(curl --silent --path-as-is --max-time "$HEALTH_TIMEOUT" --output /dev/null --header "Host: $DOMAIN" \
+    seen=$(curl --parallel --parallel-max 100 --parallel-immediate --silent --path-as-is --max-time "$HEALTH_TIMEOUT" --output /dev/null --header "Host: $DOMAIN" \
         --write-out '%header{x-upstream}\n' "http://127.0.0.1:8081/service$PROBE_PATH#[1-$attempts]") || true
     joining=$(echo "$joining" | grep -vxF "$seen") || return 0
     return 1
@@ -53,8 +54,10 @@ serving() { curl --silent --max-time 2 http://127.0.0.1:8081/; }
 
 live() { [ "$(serving)" = "$1" ]; }
 
-# probe: the service answers through the proxy, without a server error if $strict.
+# probe: the service answers through the proxy, without a server error if $strict. It is
+# not asked while old replicas are among those that may answer: they may hang.
 probe() {
+    [ "$strict" != no ] || return 0
     why="the service does not answer through it"
     status=$(curl --silent --show-error --globoff --path-as-is --output /dev/null --write-out '%{http_code}' --max-time "$HEALTH_TIMEOUT" \
         --cacert "$REVISION/ca.crt" --resolve "$DOMAIN:$PORT:127.0.0.1" --header "Host: $DOMAIN" \
@@ -99,20 +102,19 @@ strict=yes
 [ -n "$joining" ] || probe || strict=
 
 # nginx knows no address of a server that is new to it for a moment after the
-# switch. So where old servers leave and new ones join, both serve meanwhile: a
-# server error may then be that of an old one.
+# switch. So where old servers leave and new ones join, both serve meanwhile.
 if leaving=$(grep -vxFf "$REVISION/servers.conf" "$running/servers.conf") && [ -n "$joining" ]; then
     both=$REVISION-joining
     rm -rf "$both"
     cp -rp "$REVISION" "$both"
     sed -i "s|$PREFIX/$REVISION/|$PREFIX/$both/|; s|return 200 \"$REVISION|return 200 \"$both|" "$both/nginx.conf"
     echo "$leaving" >>"$both/servers.conf"
-    strict=
+    strict=no
     apply "$both"
     strict=yes
     joining=${joining%?}
     attempts=$((2 * $(servers "$both/servers.conf" | wc -l)))
-    try 20 joined || fail "nginx does not reach $joining"
+    try $((20 + 4 * HEALTH_TIMEOUT)) joined || fail "nginx does not reach the new replica at $joining"
 fi
 old=$(workers)
 apply "$REVISION"

@@ -75,7 +75,7 @@ func (a *attempt) remove(ctx context.Context, s stack) error {
 	if err := os.RemoveAll(a.view.authority()); err != nil {
 		return err
 	}
-	fmt.Printf("stack %s is gone, nothing serves; its configuration stays, and %s makes it anew\n", s.name, s.make("up"))
+	fmt.Printf("stack %s is gone: %s; its configuration stays, and %s makes it anew\n", s.name, a.view.serving(ctx), s.make("up"))
 	return nil
 }
 

@@ -41,15 +41,18 @@ func purge(ctx context.Context, s stack) error {
 	fmt.Printf("These carry the name of stack %s, and no state here knows them:\n", s.name)
 	for _, t := range found {
 		note := ""
-		if t.data {
+		switch {
+		case t.data:
 			note = " (data)"
+		case t.runs:
+			note = " (it runs)"
 		}
 		fmt.Printf("  %s%s\n", t, note)
 	}
 	for _, repository := range repositories {
 		fmt.Printf("  images %s\n", repository)
 	}
-	if ok, err := agreed(ctx, "Remove all of it, its data too? Another checkout's stack of this name would be among it."); err != nil {
+	if ok, err := agreed(ctx, "Remove all of it, what runs and its data too? If another checkout of this project has a stack of this name, that is it: make down there is the way."); err != nil {
 		return err
 	} else if !ok {
 		fmt.Println("nothing was removed")

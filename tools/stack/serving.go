@@ -19,6 +19,7 @@ import (
 	"helloworld/infra/workload"
 
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
 )
 
 // answerLimit is how long the service may take to answer again once the stack is up.
@@ -36,6 +37,14 @@ func (s serving) String() string {
 		return "nothing serves (" + s.why + ")"
 	}
 	return fmt.Sprintf("version %s serves from %s", s.version, count(len(s.replicas), "replica"))
+}
+
+// advice says what serves, and what to do where nothing does.
+func (s serving) advice(of stack) string {
+	if len(s.replicas) == 0 {
+		return s.String() + ": " + of.make("up")
+	}
+	return s.String()
 }
 
 func count(n int, what string) string {
@@ -68,7 +77,7 @@ func (v view) serving(ctx context.Context) serving {
 	front, ok := component(containers, "proxy")
 	switch {
 	case !ok:
-		return serving{why: "the proxy is not there"}
+		return serving{why: cmp.Or(v.strangeProxy(ctx), "the proxy is not there")}
 	case !runs(front):
 		return serving{why: "the proxy is " + string(front.State)}
 	}
@@ -98,6 +107,15 @@ func (v view) serving(ctx context.Context) serving {
 		}
 	}
 	return s
+}
+
+// strangeProxy tells of a proxy that runs under the stack's name, and is in no state here.
+func (v view) strangeProxy(ctx context.Context) string {
+	list, err := v.api.ContainerList(ctx, client.ContainerListOptions{Filters: v.stack.namesakes().Add("label", workload.ComponentLabel+"=proxy")})
+	if err != nil || len(list.Items) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("of this checkout; %s runs, which another checkout made or a lost state knew", name(list.Items[0]))
 }
 
 // version is the name of a built version, or an image's whole reference.

@@ -39,6 +39,7 @@ func status(ctx context.Context, s stack) error {
 	}
 	fmt.Println()
 	v.printURLs()
+	fmt.Println(v.serving(ctx).advice(s))
 	return nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"helloworld/infra/workload"
 
@@ -17,6 +16,7 @@ import (
 type thing struct {
 	kind, id, name string
 	data           bool // a volume with data that nothing makes anew
+	runs           bool // a container that does
 }
 
 func (t thing) String() string { return kindNames[t.kind] + " " + t.name }
@@ -32,7 +32,7 @@ func (v view) things(ctx context.Context, filters client.Filters) ([]thing, erro
 		return nil, fmt.Errorf("list containers: %w", err)
 	}
 	for _, c := range containers.Items {
-		found = append(found, thing{kind: containerType, id: c.ID, name: strings.TrimPrefix(c.Names[0], "/")})
+		found = append(found, thing{kind: containerType, id: c.ID, name: name(c), runs: runs(c)})
 	}
 	volumes, err := v.api.VolumeList(ctx, client.VolumeListOptions{Filters: filters})
 	if err != nil {

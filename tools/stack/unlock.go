@@ -23,14 +23,21 @@ type lock struct {
 	Timestamp time.Time
 }
 
-// unlock frees the stack if every run that locked it is dead. A run that lives is
-// an error. Locks of other backends than a folder are their own affair.
-func unlock(ctx context.Context, s stack) error {
+// lockedError says which run has the lock.
+type lockedError struct{ error }
+
+// locks lists the stack's. Those of other backends than a folder are their own affair.
+func (s stack) locks() ([]lock, error) {
 	folder, err := stateFolder()
 	if err != nil || folder == "" {
-		return err
+		return nil, err
 	}
-	locks, err := readLocks(filepath.Join(folder, ".pulumi", "locks", "organization", s.project, s.name))
+	return readLocks(filepath.Join(folder, ".pulumi", "locks", "organization", s.project, s.name))
+}
+
+// checkLock is an error where a run has the lock that may live.
+func (s stack) checkLock() error {
+	locks, err := s.locks()
 	if err != nil || len(locks) == 0 {
 		return err
 	}
@@ -40,13 +47,26 @@ func unlock(ctx context.Context, s stack) error {
 	}
 	for _, l := range locks {
 		if l.Hostname != here {
-			return fmt.Errorf("stack %s is locked by process %d on host %s (user %s, since %s): wait for it; if it is dead, pulumi cancel (in %s) frees the stack",
-				s.name, l.PID, l.Hostname, l.Username, l.Timestamp.Format(time.DateTime), s.make("shell"))
+			return lockedError{fmt.Errorf("stack %s is locked by process %d on host %s (user %s, since %s): wait for it; if it is dead, pulumi cancel (in %s) frees the stack",
+				s.name, l.PID, l.Hostname, l.Username, l.Timestamp.Format(time.DateTime), s.make("shell"))}
 		}
 		if alive(l.PID) {
-			return fmt.Errorf("stack %s is locked: pulumi runs as process %d (user %s, since %s): wait for it, or end it with kill -INT %d",
-				s.name, l.PID, l.Username, l.Timestamp.Format(time.DateTime), l.PID)
+			return lockedError{fmt.Errorf("stack %s is locked: pulumi runs as process %d (user %s, since %s): wait for it, or end it with kill -INT %d",
+				s.name, l.PID, l.Username, l.Timestamp.Format(time.DateTime), l.PID)}
 		}
+	}
+	return nil
+}
+
+// unlock frees the stack if every run that locked it is dead. A run that lives is an
+// error.
+func unlock(ctx context.Context, s stack) error {
+	locks, err := s.locks()
+	if err != nil || len(locks) == 0 {
+		return err
+	}
+	if err := s.checkLock(); err != nil {
+		return err
 	}
 	fmt.Printf("stack %s was locked by process %d, which is dead: the lock is freed\n", s.name, locks[0].PID)
 	cancel := exec.CommandContext(ctx, "pulumi", "cancel", "--yes", "--stack", s.name)

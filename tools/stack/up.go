@@ -21,6 +21,7 @@ type attempt struct {
 	view    view
 	before  serving
 	began   bool // something may have changed
+	locked  bool // by another run
 }
 
 // up brings the stack to what the configuration and the code say, starts or makes anew
@@ -33,6 +34,9 @@ func up(ctx context.Context, s stack) error {
 // rollback does the same with a version that is kept.
 func rollback(ctx context.Context, s stack) error {
 	a := &attempt{command: "rollback"}
+	if version := os.Getenv("VERSION"); version != "" {
+		a.command += " VERSION=" + version
+	}
 	return a.conclude(ctx, s, func() error {
 		if err := s.checkExists(ctx); err != nil {
 			return err
@@ -179,9 +183,15 @@ func (a *attempt) conclude(ctx context.Context, s stack, do func() error) error 
 	if err == nil {
 		return nil
 	}
+	if errors.Is(err, errPulumi) {
+		if locked := s.checkLock(); locked != nil {
+			err = locked // Pulumi has said so, too, and how to break the lock of a run that lives
+		}
+	}
 	if !errors.Is(err, errPulumi) {
 		fmt.Fprintln(os.Stderr, "stack:", err)
 	}
+	a.locked = errors.As(err, new(lockedError))
 	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), verdictLimit)
 	defer cancel()
 	if a.view.api == nil { // it was refused before the stack was looked at
@@ -204,6 +214,8 @@ func (a *attempt) verdict(ctx context.Context, s stack, now serving) string {
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Sprintf("%s was interrupted: %s; %s goes on", again, now.after(a.before), again)
+	case a.locked:
+		return fmt.Sprintf("%s changed nothing: %s; wait for the other run, then %s", again, now.after(a.before), again)
 	case !a.began:
 		return fmt.Sprintf("%s changed nothing: %s; mend what is named above, then %s", again, now.after(a.before), again)
 	default:

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -56,8 +56,8 @@ func versions(ctx context.Context, s stack) error {
 	return table.Flush()
 }
 
-// previous returns the version to go back to: the one that VERSION names, else the last
-// one that served and is not what the last run brought.
+// previous returns the version to go back to: the one that VERSION names, else the one
+// that served before the one that serves.
 func (v view) previous() (string, error) {
 	list, err := v.kept()
 	if err != nil {
@@ -66,17 +66,24 @@ func (v view) previous() (string, error) {
 	return choose(list, os.Getenv("VERSION"), v.known.version)
 }
 
-// choose returns the version to go back to from the one that runs.
-func choose(list []engine.Version, wanted, runs string) (string, error) {
-	for _, version := range list {
-		if wanted != "" && version.Name == wanted || wanted == "" && version.Name != runs && !version.Served.IsZero() {
-			return version.Name, nil
-		}
-	}
+// choose returns the version to go back to, of those that are kept, the last one that
+// served first. brought is what the last run brought: where it did not come to serve, the
+// one before it serves still, and how far back to go is not clear.
+func choose(list []engine.Version, wanted, brought string) (string, error) {
 	if wanted != "" {
-		return "", fmt.Errorf("VERSION is %s: allowed is a version that is kept (make versions)", wanted)
+		if !slices.ContainsFunc(list, func(v engine.Version) bool { return v.Name == wanted }) {
+			return "", fmt.Errorf("VERSION is %s: allowed is a version that is kept (make versions)", wanted)
+		}
+		return wanted, nil
 	}
-	return "", fmt.Errorf("no version is kept that served before %s: nothing has changed (make versions)", cmp.Or(runs, "this one"))
+	list = slices.DeleteFunc(slices.Clone(list), func(v engine.Version) bool { return v.Served.IsZero() })
+	switch {
+	case len(list) < 2:
+		return "", errors.New("no version is kept that served before the one that serves (make versions)")
+	case brought != "" && brought != list[0].Name:
+		return "", fmt.Errorf("version %s came to serve last, and serves still: %s, which came after it, never did. To go further back say so: VERSION=%s", list[0].Name, brought, list[1].Name)
+	}
+	return list[1].Name, nil
 }
 
 // clear removes the versions that stacks of this name have left on the engine: those of
