@@ -41,11 +41,21 @@ func BenchmarkStack(b *testing.B) {
 		measure("first up, 2 replicas", up)
 		reference = dockerRun(b, p.resources(b)["images"][0])
 		measure("up without a change", func() { p.up(b, "--expect-no-changes") })
+		command := func(target string) func() {
+			return func() {
+				if out, err := p.run("make", target); err != nil {
+					b.Fatalf("make %s: %v\n%s", target, err, out)
+				}
+			}
+		}
+		measure("make up without a change", command("up"))
 		idle = p.idle(b)
 		p.set(b, "replicas", "4")
 		measure("2 to 4 replicas", up)
 		p.edit(b, "app/main.go", "package main", fmt.Sprintf("package main\n\n// built at %s", time.Now()))
 		measure("new version of 4 replicas", up)
+		measure("make rollback of 4 replicas", command("rollback"))
+		up()
 		p.set(b, "replicas", "2")
 		measure("4 to 2 replicas", up)
 		measure("destroy", func() { p.destroy(b) })
