@@ -75,7 +75,11 @@ func (a *attempt) remove(ctx context.Context, s stack) error {
 	if err := os.RemoveAll(a.view.authority()); err != nil {
 		return err
 	}
-	fmt.Printf("stack %s is gone: %s; its configuration stays, and %s makes it anew\n", s.name, a.view.serving(ctx), s.make("up"))
+	nothing := "nothing serves"
+	if other := a.view.strangeProxy(ctx); other != "" {
+		nothing += " " + other
+	}
+	fmt.Printf("stack %s is gone, %s; its configuration stays, and %s makes it anew\n", s.name, nothing, s.make("up"))
 	return nil
 }
 

@@ -37,6 +37,9 @@ func (s stack) pulumi(env []string, args ...string) error {
 			_ = command.Process.Signal(syscall.SIGTERM) // it may have ended
 		case err := <-ended:
 			if err != nil {
+				if command.ProcessState.ExitCode() == -1 {
+					fmt.Println() // it was killed in the middle of a line
+				}
 				return errPulumi
 			}
 			return nil
