@@ -35,7 +35,8 @@ type state struct {
 	ids       map[string][]string // the engine's, by resource type
 	leaving   map[string]bool     // the engine's ids of what is to be deleted
 	pending   int                 // operations that a killed run had begun
-	version   string              // of the built image that the last run brought, good or bad
+	image     string              // reference of the service's image that the last run brought, good or bad
+	version   string              // its version, where it was built
 	outputs   map[string]any      // of the last update that succeeded
 	resources []resource          // containers, networks and volumes
 	salt      string              // tells whether a passphrase is the state's; empty where it has another provider of secrets
@@ -125,11 +126,14 @@ func parseState(s stack, text []byte) (state, error) {
 			known.outputs = resource.Outputs
 		case resource.Type == imageType && strings.HasSuffix(resource.URN, "::"+s.prefix()+"-app"):
 			name, _ := resource.Outputs["name"].(string)
-			known.version = name[strings.LastIndex(name, ":")+1:]
+			known.image, known.version = name, name[strings.LastIndex(name, ":")+1:]
 		case resource.Type == keyType && strings.HasSuffix(resource.URN, "::"+workload.Identity):
 			key, _ := resource.Outputs["publicKeyPem"].(string)
 			known.id = workload.ID(key)
 		}
+	}
+	if !strings.HasPrefix(known.image, s.repository(known.id)+":") {
+		known.version = ""
 	}
 	return known, nil
 }

@@ -47,7 +47,7 @@ func versions(ctx context.Context, s stack) error {
 		served, note := "never", ""
 		if !version.Served.IsZero() {
 			served = version.Served.Format(time.DateTime)
-			if i == 0 {
+			if i == 0 && (v.known.image == "" || v.known.version != "") {
 				note = "serves"
 			}
 		}
@@ -59,6 +59,9 @@ func versions(ctx context.Context, s stack) error {
 // previous returns the version to go back to: the one that VERSION names, else the one
 // that served before the one that serves.
 func (v view) previous() (string, error) {
+	if v.known.image != "" && v.known.version == "" {
+		return "", fmt.Errorf("app.image is %s: allowed is a rollback only where the image is built. Set app.image to what is to be put back, or set app.build instead", v.known.image)
+	}
 	list, err := v.kept()
 	if err != nil {
 		return "", err

@@ -37,7 +37,8 @@ func viewOf(s stack, known state) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	return view{stack: s, api: api, known: known, labelled: s.namesakes().Add("label", workload.IDLabel+"="+known.id)}, nil
+	// By the id alone: the stack may have been renamed.
+	return view{stack: s, api: api, known: known, labelled: make(client.Filters).Add("label", workload.IDLabel+"="+known.id)}, nil
 }
 
 // namesakes selects what carries the stack's name, other checkouts' stacks among it.
