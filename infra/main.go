@@ -138,7 +138,7 @@ func check(ctx *pulumi.Context, cfg config.Config, host host, last state.State) 
 		if cfg.App.Image != "" {
 			return fmt.Errorf("VERSION is %s, and app.image is %s: allowed is a version only where the image is built; set app.image to go back", version, cfg.App.Image)
 		}
-		if err := host.CheckVersion(image.Repository(prefix, workload.KnownID(last), "app"), version); err != nil {
+		if err := host.CheckVersion(keptIn(prefix, last), version); err != nil {
 			return err
 		}
 	}
@@ -149,6 +149,11 @@ func check(ctx *pulumi.Context, cfg config.Config, host host, last state.State) 
 // code is built.
 func oldVersion() string { return os.Getenv("APP_VERSION") }
 
+// keptIn is the repository of the versions that the stack's last runs built.
+func keptIn(prefix string, last state.State) string {
+	return image.Repository(prefix, workload.KnownID(last), "app")
+}
+
 // appImage builds the service's image, or takes the one that is configured, or the
 // version to go back to.
 func appImage(ctx *pulumi.Context, stack *workload.Stack, cfg config.Config, hooks hooks, last state.State) (*image.Image, error) {
@@ -157,7 +162,7 @@ func appImage(ctx *pulumi.Context, stack *workload.Stack, cfg config.Config, hoo
 	case cfg.App.Image != "":
 		return image.Pull(ctx, stack, "app", cfg.App.Image)
 	case version != "":
-		return image.Kept(ctx, stack, "app", image.Repository(stack.Prefix(), workload.KnownID(last), "app"), version)
+		return image.Kept(ctx, stack, "app", keptIn(stack.Prefix(), last), version)
 	}
 	built, err := image.Build(ctx, "app", image.BuildArgs{
 		Stack:   stack,

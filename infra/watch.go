@@ -118,7 +118,7 @@ func dataVolumes(ctx *pulumi.Context, cfg config.Config, stack *workload.Stack) 
 	}{
 		{"prometheus", cfg.Monitoring.Enabled, watcher, "monitoring"},
 		{"alertmanager", cfg.Monitoring.Enabled, watcher, "monitoring"},
-		{"grafana", cfg.Monitoring.Enabled && cfg.Images.Grafana != "", watcher, "monitoring"},
+		{"grafana", cfg.ServesGrafana(), watcher, "monitoring"},
 		{"victorialogs", cfg.Logging.Enabled, keeper, "logging"},
 		{"collector", cfg.Logging.Enabled, keeper, "logging"},
 	} {

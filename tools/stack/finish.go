@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 
 	"helloworld/infra/engine"
 	"helloworld/infra/workload"
@@ -30,14 +29,13 @@ func (v view) finish(ctx context.Context) error {
 	}
 	var old []thing
 	for _, c := range containers {
-		name := strings.TrimPrefix(c.Names[0], "/")
 		if c.Labels[workload.ComponentLabel] != "replica" || !v.known.leaving[c.ID] {
 			continue
 		}
-		if slices.Contains(served, name) {
+		if slices.Contains(served, name(c)) {
 			return nil // the ones before serve on
 		}
-		old = append(old, thing{kind: containerType, id: c.ID, name: name})
+		old = append(old, thing{kind: containerType, id: c.ID, name: name(c)})
 	}
 	for _, t := range old {
 		if _, err := v.api.ContainerStop(ctx, t.id, client.ContainerStopOptions{}); err != nil {

@@ -65,7 +65,7 @@ func (v view) printContainers(ctx context.Context, containers []container.Summar
 		if v.stray(containerType, c.ID) {
 			note = " (in no state: make up sweeps it)"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s%s\t%s\n", c.Labels[workload.ComponentLabel], strings.TrimPrefix(c.Names[0], "/"), c.Status, note, cmp.Or(images[c.ImageID], c.Image))
+		fmt.Fprintf(table, "%s\t%s\t%s%s\t%s\n", c.Labels[workload.ComponentLabel], name(c), c.Status, note, cmp.Or(images[c.ImageID], c.Image))
 	}
 	if len(v.known.ids[containerType]) == 0 {
 		fmt.Fprintln(table, "nothing runs: make up")
